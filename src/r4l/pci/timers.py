@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
+from r4l.pci.access import ModelError
+from r4l.pci.declared import place_of
 from r4l.threads import Failed, guarded
+
+MOST_AT_ONCE = 100_000
+"""Number of actions that a clock which a test moves runs at the very moment in which they were scheduled."""
 
 
 class Clock(Protocol):
@@ -144,18 +150,29 @@ class Timers:
 
         Raises:
             TypeError: the clock is another.
+            ValueError: the time is negative, or no number of seconds.
+            ModelError: actions schedule others without end, and no time passes between them.
         """
         clock = self.clock
         if not isinstance(clock, SteppedTime):
             raise TypeError("this clock goes by itself; `clock = SteppedTime` in the model gives one to be moved")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"advance takes seconds from 0 on, not {seconds}")
         end = clock.seconds + seconds
+        moment, begun, count = clock.seconds, next(self._order), 0
         while True:
             with self._changed:
                 if not self._heap or self._heap[0][0] > end:
                     break
-                when, _, timer = heapq.heappop(self._heap)
+                when, order, timer = self._heap[0]
+                if when > moment:
+                    begun, count = next(self._order), 0
+                count += order > begun
+                if count > MOST_AT_ONCE:
+                    raise _endless(timer, moment)
+                heapq.heappop(self._heap)
                 self._taken[threading.get_ident()] = timer
-            clock.seconds = max(clock.seconds, when)
+            moment = clock.seconds = max(clock.seconds, when)
             if timer.action is not None:
                 self._run(timer)
         clock.seconds = end
@@ -182,3 +199,13 @@ class Timers:
         with self._changed:
             self._thread = None
             self._changed.notify_all()
+
+
+def _endless(timer: Timer, moment: float) -> ModelError:
+    """Return the error of a model whose actions have no end at one moment."""
+    place = place_of(timer.action) if timer.action else ""
+    return ModelError(
+        f"{MOST_AT_ONCE} actions of the model were scheduled at {moment:g} s for the same moment, and there are more"
+        + (f"; the next one is at {place}" if place else ""),
+        "give `after` a time that passes between them",
+    )

@@ -8,7 +8,15 @@ import time
 
 import pytest
 
-from r4l.pci import Device, Reset, RunningTime, SteppedTime
+from r4l.pci import Device, ModelError, Reset, RunningTime, SteppedTime, timers
+
+MOST = 1000
+"""Limit of actions at one moment in these tests."""
+
+
+@pytest.fixture(autouse=True)
+def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timers, "MOST_AT_ONCE", MOST)
 
 
 class Stepped(Device):
@@ -43,6 +51,49 @@ def test_a_reset_and_cancel_forget_timers() -> None:
     device.after(1, lambda: device.mark("kept"))
     device.advance(2)
     assert [name for name, _ in device.done] == ["kept"]
+
+
+@pytest.mark.parametrize("seconds", [0, 1e-300, 1e-20], ids=["at once", "no time at all", "too little to pass"])
+def test_actions_that_schedule_each_other_without_end_are_told(seconds: float) -> None:
+    device, count = Stepped(), 0
+
+    def again() -> None:
+        nonlocal count
+        count += 1
+        device.after(seconds, again)
+
+    device.advance(1)
+    device.after(0.5, again)
+    line = again.__code__.co_firstlineno
+    with pytest.raises(ModelError, match=rf"at 1.5 s for the same moment, .* is at test_timers.py:{line}"):
+        device.advance(1)
+    assert count == MOST + 1
+    assert device.now == 1.5
+
+
+def test_many_actions_at_one_moment_and_short_times_are_no_chain() -> None:
+    device = Stepped()
+    many = MOST // 2
+    for _ in range(many):
+        device.after(1, lambda: device.after(0, lambda: device.after(0, device.done.clear)))
+        device.after(1, lambda: None)
+        device.after(1, lambda: None)
+    device.advance(1)
+    left = iter(range(MOST + 10))
+
+    def tick() -> None:
+        if next(left, None) is not None:
+            device.after(1e-6, tick)
+
+    device.after(0, tick)
+    device.advance(1)
+    assert next(left, None) is None
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_time_goes_forward(seconds: float) -> None:
+    with pytest.raises(ValueError, match="advance takes seconds from 0 on"):
+        Stepped().advance(seconds)
 
 
 class Running(Device):
