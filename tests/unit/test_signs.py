@@ -20,6 +20,7 @@ import pytest
 from tests.unit.signs import ROOT, Sign, all_signs, files, places, signs_in
 
 import r4l
+from r4l.pci.testing import Stand
 from r4l.testing import fixtures
 
 SOURCE = "src/r4l/"
@@ -61,6 +62,7 @@ SUFFIX = re.compile(
 NO_NAMES = {
     "kernel.watchdog": "a sysctl",
     "CTRL.value": "an example's register",
+    "Counter.COUNT": "an example's register",
     "stat.st_mode": "a field of struct stat",
     "module.kallsyms": "a field of the kernel's struct module",
     "modules.order": "a file of Kbuild's",
@@ -112,11 +114,11 @@ def has(owner: object, parts: list[str], *, guess: bool = True) -> bool:
 
 @cache
 def fixture_types() -> dict[str, object]:
-    """The pytest plugin's fixtures, with the types of what they give."""
+    """The pytest plugin's fixtures, with the types of what they give, and the name of a stand in tests of a model."""
     text = Path(fixtures.__file__).read_text(encoding="utf-8")
     made = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.returns]
     named = {node.name: re.sub(r"^Iterator\[(.*)\]$", r"\1", ast.unparse(node.returns or node)) for node in made}
-    return {name: getattr(fixtures, kind, None) for name, kind in named.items()}
+    return {"stand": Stand, **{name: getattr(fixtures, kind, None) for name, kind in named.items()}}
 
 
 def hints_of(kind: type) -> dict[str, object]:
