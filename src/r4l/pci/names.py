@@ -18,7 +18,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from r4l.pci.declared import DefinitionError
-from r4l.pci.definition import PLACES, place_of_attribute
+from r4l.pci.definition import IDENTITY, PLACES, place_of_attribute
 from r4l.pci.memory import Memory
 from r4l.pci.registers import Register
 
@@ -29,26 +29,10 @@ FOUNDATION = frozenset({"r4l.pci.access", "r4l.pci.device", "r4l.pci.network"})
 """Modules of the classes that all models stand on, whose names are taken."""
 OURS = "r4l.pci."
 """Package of r4l's own models, which may change what they stand on."""
-SETTINGS = frozenset(
-    {
-        "vendor_id",
-        "device_id",
-        "class_code",
-        "revision",
-        "subsystem_vendor_id",
-        "subsystem_id",
-        "bars",
-        "capabilities",
-        "interrupt_pin",
-        "clock",
-        "patience",
-        "actions",
-        "rings",
-        "interrupt_mask",
-        "mac",
-    }
-)
-"""Names that a model gives values, in its class or in its methods."""
+FIXED = frozenset({*IDENTITY, "bars", "capabilities", "interrupt_pin", "clock"})
+"""Names that a model gives values in its class, from which each device is made."""
+SETTINGS = FIXED | {"patience", "actions", "rings", "interrupt_mask", "mac"}
+"""Names that a model gives values, in its class or, but for the fixed ones, in its methods."""
 HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_reset": ("reason",),
     "on_plug": (),
@@ -114,10 +98,10 @@ def require_own_names(cls: type[Device]) -> None:
             if made_here and inspect.getattr_static(cls, name) is vars(base)[name]:
                 raise _of_class(cls, base, name)
         for function in _functions(base):
-            for name, place in _stores(function.__code__, names):
-                raise DefinitionError(
-                    f"{place}: {cls.__name__} sets self.{name}, which is {_owner(cls, name)}'s own", _remedy(name)
-                )
+            for name, place in _stores(function.__code__, names | FIXED):
+                what = "belongs in the class" if name in FIXED else f"is {_owner(cls, name)}'s own"
+                remedy = f"write {name} = … in the class" if name in FIXED else _remedy(name)
+                raise DefinitionError(f"{place}: {cls.__name__} sets self.{name}, which {what}", remedy)
     _require_hooks(cls)
 
 

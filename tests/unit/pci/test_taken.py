@@ -153,6 +153,15 @@ def test_a_hook_that_cannot_be_called_is_refused(text: str, said: str) -> None:
     assert caught.value.cause.startswith("model.py:4: ")
 
 
+@pytest.mark.parametrize("name", sorted(names.FIXED))
+def test_what_each_device_is_made_from_is_not_set_by_a_method(name: str) -> None:
+    """It had no effect, or the device was dead: capabilities are those of the class."""
+    with pytest.raises(DefinitionError, match=f"sets self.{name}, which belongs in the class") as caught:
+        define(body(f"def __init__(self):\n    self.{name} = 1"))
+    assert caught.value.cause.startswith("model.py:5: ")
+    assert caught.value.remedy == f"write {name} = … in the class"
+
+
 def test_a_remedy_names_the_method_that_may_have_been_meant() -> None:
     with pytest.raises(DefinitionError) as caught:
         define(body("def reset(self): pass"))
