@@ -309,7 +309,7 @@ class GuestAccess:
         """Take note of what a function of the model raised."""
         if isinstance(error, DmaFault):
             self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
-            self.trace.add("refused", text=str(error))
+            self.trace.add("refused", text=encodable(str(error)))
         else:
             self.failed(error)
 
@@ -321,6 +321,7 @@ class GuestAccess:
         place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         # By Python's own printer: the method that gives an exception's text may raise, too.
         said = encodable("".join(traceback.format_exception_only(type(error), error)).strip()[:LONGEST_ERROR])
+        place = encodable(place)
         self.trace.add("note", text=f"the model raised {said}{place}")
         if len(self.errors) >= KEPT_ERRORS:
             return

@@ -40,7 +40,7 @@ from r4l.pci.names import require_own_names
 from r4l.pci.protocol import Irq
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
-from r4l.pci.trace import Trace
+from r4l.pci.trace import Trace, encodable
 from r4l.shortage import OwnWaits
 
 MARGIN = 3.0
@@ -270,7 +270,7 @@ class Device(GuestAccess, metaclass=ModelType):
             text: the line; of any other value its text.
         """
         with self.held:
-            self.trace.add("note", text=f"{text}")
+            self.trace.add("note", text=encodable(f"{text}"))
 
     def on_reset(self, reason: Reset) -> None:
         """Reset the model's own state; called after a reset, when the registers have their reset values again."""

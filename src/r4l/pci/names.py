@@ -171,9 +171,11 @@ def _unwrapped(value: Any) -> Iterator[FunctionType]:
     elif isinstance(value, type | staticmethod | classmethod):
         parts = []
     else:
-        parts = [vars(value).get("__wrapped__")] if hasattr(value, "__dict__") else []
-    for part in filter(None, parts):
-        yield from _unwrapped(part)
+        # Not by `vars`: a register whose dictionary was asked for has slower attributes ever after.
+        parts = [getattr(value, "__wrapped__", None)] if callable(value) else []
+    for part in parts:
+        if part is not None and part is not value:
+            yield from _unwrapped(part)
 
 
 def _stores(code: CodeType, names: frozenset[str] | None) -> Iterator[tuple[str, str]]:

@@ -107,7 +107,7 @@ class TraceEvent:
 
 def encodable(text: str) -> str:
     """Return a text that UTF-8 has, for files and pages: lone surrogates, as of os.fsdecode, are escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Condition:
@@ -271,9 +271,10 @@ class Trace:
         value: int | bytes = 0,
         text: str = "",
     ) -> None:
-        """Record an event. Called under the device's lock, a hundred thousand times a second."""
-        if text and not text.isascii():
-            text = encodable(text)
+        """Record an event. Called under the device's lock, a hundred thousand times a second.
+
+        A text of the model's, or of an exception, is given as `encodable` returns it.
+        """
         self._entries.append((self._next, time.monotonic_ns(), kind, cell, bar, offset, size, value, text))
         self._next += 1
         if self.observer is not None:

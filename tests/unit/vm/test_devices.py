@@ -90,6 +90,11 @@ class Talker(NetworkCard):
         """Take no frames."""
 
 
+def refuse() -> None:
+    """Raise a fault of the driver whose text is no UTF-8."""
+    raise pci.DmaFault(os.fsdecode(b"\xfd"))
+
+
 def test_evidence_is_written_of_all_that_a_model_does(tmp_path: Path) -> None:
     device = Talker()
     plugs = Plugs([device], tmp_path)
@@ -98,6 +103,7 @@ def test_evidence_is_written_of_all_that_a_model_does(tmp_path: Path) -> None:
         device.send_frame(cast(bytes, memoryview(b"frame")))
         device.note(os.fsdecode(b"file \xff"))
         device.note(cast(str, KeyError("\udcff")))
+        device.call(refuse)
         device.call(dict[str, str]().__getitem__, os.fsdecode(b"\xfe"))
         plugs.save_traces()
     finally:
