@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from r4l.pci import DefinitionError, Device, NetworkCard, names
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
 
-DEVICES = Path(__file__).parents[3] / "docs/devices.md"
+DOCS = Path(__file__).parents[3] / "docs"
 CARD = HEAD.replace("(Device)", "(NetworkCard)")
 MANY = "".join(f"    self.a{number} = {number}\n" for number in range(300))
 """Assignments of which the last have indices that do not fit in one byte of an instruction."""
@@ -176,10 +177,13 @@ def test_r4ls_own_models_go_on_and_so_do_models_made_of_them() -> None:
 
 
 def test_the_document_names_what_is_taken() -> None:
-    section = DEVICES.read_text(encoding="utf-8").partition("### Names that are taken")[2].partition("\n## ")[0]
-    devices, cards = (set(part.replace(",", " ").split()) for part in re.findall(r"```text\n(.*?)```", section, re.S))
-    assert devices == names.taken(Device)
-    assert cards == names.taken(NetworkCard) - names.taken(Device)
+    """Mend it by `python docs/devices.py`."""
+    found = runpy.run_path(str(DOCS / "devices.py"))
+    text = (DOCS / "devices.md").read_text(encoding="utf-8")
+    assert found["page"]() == text
+    section = found["SECTION"].search(text)[0]
+    lists = [set(one.split()[1:-1]) for one in found["LIST"].findall(section)]
+    assert lists == [names.taken(Device), names.taken(NetworkCard) - names.taken(Device)]
 
 
 class Forgetful(NetworkCard):
