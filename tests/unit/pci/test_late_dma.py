@@ -33,7 +33,7 @@ class Reuser(Device):
     @GO.on_write
     def go(self, old: Word, new: Word) -> None:
         self.buffer[:] = bytes([int(new)]) * 8
-        self.dma.write(MEMORY + 8 * int(new), memoryview(self.buffer) if self.view else self.buffer)  # type: ignore[arg-type]
+        self.dma.write(MEMORY + 8 * int(new), memoryview(self.buffer) if self.view else self.buffer)
 
 
 class Rig:
