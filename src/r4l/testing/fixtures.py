@@ -73,7 +73,8 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         workdir=workdir,
     )
     # Before the try block: if the boot fails, the folder with the console must stay.
-    machine.start()
+    with verdict.models_first(lambda: machine, "its set-up"):
+        machine.start()
     try:
         verdict.watch(request.node, machine)
         verdict.allow(request.node, machine)

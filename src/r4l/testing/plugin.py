@@ -81,13 +81,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Report errors of devices' models before any other failure of the set-up."""
+    with verdict.models_first(lambda: verdict.machine(item), "its set-up"):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Report errors of devices' models that came since the end of the test, however it ended."""
+    with verdict.models_first(lambda: verdict.machine(item), "its teardown"):
+        yield
+    verdict.check_models(item)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Report the kernel's complaints, and errors of devices' models, as failure of the test, not of its teardown."""
-    try:
+    with verdict.models_first(lambda: verdict.machine(item), "the test itself"):
         yield
-    except Exception as error:
-        verdict.check_models(item, error)
-        raise
     verdict.check(item)
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,6 +18,9 @@ _FAILED = pytest.StashKey[bool]()
 FAULT = "r4l_fault"
 """Attribute of a report that is no verdict; holds the reason (`r4l.vm.blame.host_fault`) as a string, which xdist can
 send."""
+NO_FAILURES = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
+"""Exceptions that end a test without failing it. Other outcomes of pytest's, such as `pytest.fail` and a time-out, are
+failures, and no subclass of Exception."""
 LINES = 40
 """Lines of the kernel log in a failed test's report."""
 
@@ -67,16 +72,38 @@ def check(item: pytest.Item) -> None:
         vm.check()
 
 
-def check_models(item: pytest.Item, error: Exception) -> None:
-    """After a test that has failed: what a device's model raised comes first, and the failure may come of it.
+def check_models(item: pytest.Item) -> None:
+    """Check the models of the devices of a test's VM.
 
     Raises:
-        ModelError: a model has raised; the test's own failure is noted in it.
+        ModelError: one has raised, or hangs, and no failure has shown that yet.
     """
-    vm = item.stash.get(_VM, None)
+    vm = machine(item)
     for problem in vm.model_errors() if vm else ():
-        problem.add_note(f"After that the test itself has failed: {type(error).__name__}: {error}")
         raise problem
+
+
+@contextmanager
+def models_first(vm: Callable[[], VM | None], what: str) -> Iterator[None]:
+    """Have errors of devices' models come before any other failure of the block, which may be their consequence.
+
+    Args:
+        vm: function that returns the VM, if there is one by the end of the block.
+        what: the block's name in a sentence.
+
+    Raises:
+        ModelError: a model has raised; the block's own failure is noted in it.
+    """
+    try:
+        yield
+    except NO_FAILURES:
+        raise
+    except BaseException as error:
+        made = vm()
+        for problem in made.model_errors() if made else ():
+            problem.add_note(f"After that {what} has failed: {type(error).__name__}: {error}")
+            raise problem  # noqa: B904 (its cause is what the model raised)
+        raise
 
 
 def report(item: pytest.Item, outcome: pytest.TestReport) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,11 @@ def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]
             )
         found.append(device)
     return own, found
+
+
+def unreported(devices: Iterable[Device]) -> list[ModelError]:
+    """Return the errors of models that were not raised yet, in their order for each device."""
+    return [error for device in devices for error in device.errors if error.__traceback__ is None]
 
 
 def qemu_id(index: int) -> str:

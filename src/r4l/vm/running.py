@@ -14,7 +14,7 @@ from r4l.guest import Guest, GuestGone, Link
 from r4l.klog import KernelLog, Sources, Splat
 from r4l.klog.records import LineSplitter
 from r4l.net import Cable
-from r4l.pci import Device, ModelError, NetworkCard
+from r4l.pci import Device, NetworkCard
 from r4l.threads import thread_failure
 from r4l.toolchain import Toolchain
 from r4l.vm import boot, cards
@@ -23,7 +23,7 @@ from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.blame import RunTime, starved
 from r4l.vm.captures import CaptureBound
-from r4l.vm.devices import Plugs
+from r4l.vm.devices import Plugs, unreported
 from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.last_words import LastWords
 from r4l.vm.machine import Machine
@@ -211,7 +211,7 @@ class RunningMachine:
 
     def check(self) -> None:
         """Check the kernel's log; see `VM.check`."""
-        for problem in self.model_errors():
+        for problem in unreported((*self._cards.values(), *self.devices)):
             raise problem
         self._raise_failure()
         if self.running and not self._still:
@@ -235,7 +235,7 @@ class RunningMachine:
 
     def untold(self) -> R4LError | None:
         """Return the first unreported problem; see `VM.untold`."""
-        for problem in self.model_errors():
+        for problem in unreported((*self._cards.values(), *self.devices)):
             return problem
         splat = self.klog.untold()
         if not splat and self._failure and self._failure.__traceback__ is None:
@@ -244,15 +244,6 @@ class RunningMachine:
         # A panic is in the log, where it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
         return splat or (end if lost else None)
-
-    def model_errors(self) -> list[ModelError]:
-        """Return the unreported errors of models; see `VM.model_errors`."""
-        return [
-            error
-            for device in (*self._cards.values(), *self.devices)
-            for error in device.errors
-            if error.__traceback__ is None
-        ]
 
     def drain(self) -> None:
         """Wait for the guest's remaining log before QEMU is ended. A guest that does not answer logs nothing more."""

@@ -24,7 +24,7 @@ from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
 from r4l.vm.blame import RunTime
 from r4l.vm.console import SerialConsole
-from r4l.vm.devices import WAIT, DeviceLike, fixed
+from r4l.vm.devices import WAIT, DeviceLike, fixed, unreported
 from r4l.vm.from_start import from_start, not_started
 from r4l.vm.last_words import HALTED
 from r4l.vm.loading import HasPath
@@ -169,6 +169,7 @@ class VM:
         Raises:
             BootError: one of `r4l.vm.errors`, by the kind of failure, with the console's end.
             EnvironmentFault: QEMU is missing.
+            ModelError: the model of a device has raised, or hangs, and the machine did not start.
         """
         if self._launched:
             raise UsageError("a VM can be started once", "make another one")
@@ -194,11 +195,16 @@ class VM:
                 usernet = self.qmp("human-monitor-command", command_line="info usernet")
                 tools = self.kernel.toolchain.extended("image")
                 self._ssh = Ssh.open(forwarded_port(usernet), self.image.keys, self.workdir, tools)
-        except BaseException:
+        except BaseException as error:
             if self._launched:
                 self._shut(keep=True)
             elif self._wanted_workdir is None:
                 workdirs.remove(self.workdir)
+            if isinstance(error, Exception):
+                for problem in self.model_errors():
+                    # The guest does not notice a device whose model has hung or raised at its plug.
+                    problem.add_note(f"After that the machine did not start: {error}")
+                    raise problem  # noqa: B904 (its cause is what the model raised)
             raise
         return self
 
@@ -297,7 +303,7 @@ class VM:
 
     def model_errors(self) -> list[ModelError]:
         """Return errors of the devices' models, or answers that came too late, that were not reported yet."""
-        return self._run.model_errors()
+        return unreported((*self.cards.values(), *self.devices))
 
     @property
     def running(self) -> bool:
