@@ -50,20 +50,21 @@ def test_{name}(vm: r4l.VM, modules: list[r4l.BuiltModule], device: Device, leak
     with leaks():
         for phase in PHASES:
             if phase == {phase!r}:
+                vm.klog.sync()
                 begin = vm.klog.mark()
                 {arm}
             codes[phase] = live(vm, phase, module, device)
             if phase == {phase!r}:
                 assert {came}, "the fault did not come"
             assert phase != "remove" or codes[phase] == 0, "the module cannot be unloaded"
-        device.faults.clear()
-        if not device.present:
-            vm.unplug(device)
-            vm.plug(device)
-        if isinstance(device, NetworkCard):
-            device.set_cable(True)
         vm.klog.sync()
         said = vm.klog.records(begin)
+    device.faults.clear()
+    if not device.present:
+        vm.unplug(device)
+        vm.plug(device)
+    if isinstance(device, NetworkCard):
+        device.set_cable(True)
     for phase in PHASES:
         assert live(vm, phase, module, device) == 0, f"after unload and reload, {{phase}} fails"
 {check}'''

@@ -37,12 +37,16 @@ class PhaseOutcome:
         exit_code: of its script; None if it did not end.
         seconds: wall clock on the host, without the time in which the machine had no processor of it (`RunTime`).
         output: end of what it printed.
+        withheld: seconds in which this computer had no processor for a thread of the machine or the device.
+        waits: the guest's seconds for which its script waits at most (`Phase.waits`).
     """
 
     phase: str
     exit_code: int | None
     seconds: float
     output: str
+    withheld: float = 0.0
+    waits: float = 0.0
 
 
 @dataclass
@@ -84,10 +88,13 @@ class Life:
         came: number of times that the fault occurred.
         hang: the phase that did not end, with the reason; empty if all ended.
         fault: a fault of this computer or of the model, by which nothing can be judged; empty if there is none.
-        splats: the kernel's complaints.
+        early: the kernel's complaints from before the fault was armed.
+        splats: its complaints since then, also of the second life.
         held: resources that were not released; empty if all were.
         records: the kernel's log, from before the first phase.
+        before: number of phases that had ended when the fault was armed.
         armed: position in `records` at which the fault was armed.
+        mended: position in `records` at which the device was about to be repaired; None if it was not.
         trace: events at the device.
         device: the device; None before there is one.
         bounds: numbers of the events of each phase of the first life: the first, and that after the last.
@@ -107,10 +114,13 @@ class Life:
     came: int = 0
     hang: str = ""
     fault: str = ""
+    early: list[Splat] = field(default_factory=list)
     splats: list[Splat] = field(default_factory=list)
     held: str = ""
     records: list[Record] = field(default_factory=list)
+    before: int = 0
     armed: int = 0
+    mended: int | None = None
     trace: list[TraceEvent] = field(default_factory=list)
     device: Device | None = None
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -128,7 +138,7 @@ class Life:
     def leaves_nothing(self) -> bool:
         """True if the machine is after it as it was before, as far as one sees: nothing was complained about or held,
         and the driver has lived once more without a fault."""
-        wrong = self.hang or self.fault or self.splats or self.held
+        wrong = self.hang or self.fault or self.early or self.splats or self.held
         return not wrong and bool(self.again) and not any(one.exit_code for one in self.again)
 
     def places(self) -> list[EventPlace]:
@@ -199,6 +209,7 @@ def live(
     life.device = device
     device.dma.named = True
     start, seen = vm.klog.mark(), vm.klog.splat_count
+    since = seen
     clock = RunTime(vm.pid, ours=True)
     memory: GuestMemory | None = None
     try:
@@ -213,7 +224,10 @@ def live(
             begin = device.trace.end
             armed = cell is not None and phase.name == cell.phase
             if cell and armed:
-                life.armed = vm.klog.mark() - start
+                # All that the guest has said so far is not of the fault.
+                vm.klog.sync()
+                life.early = vm.klog.splats(seen, settle=True)
+                life.before, life.armed, since = len(life.outcomes), vm.klog.mark() - start, vm.klog.splat_count
                 if not memory:
                     device.faults.add(cell.fault)
             if memory and (armed or cell is None):
@@ -227,9 +241,15 @@ def live(
                 device.faults.clear()
             life.bounds[phase.name] = (begin, device.trace.end)
         life.came += sum(device.faults.came.values())
-        _mend(vm, device)
-        if life.outcomes[-1].exit_code == 0:
+        vm.klog.sync()
+        life.mended = vm.klog.mark() - start
+        unloaded = life.outcomes[-1].exit_code == 0
+        if unloaded:
+            # Before a device that was pulled out is plugged in anew: the kernel gives back its BARs with all that is in
+            # them, also what the driver still holds (drivers/pci/remove.c, pci_free_resources).
             life.held = changes_since(held, leaks.held())
+        _mend(vm, device)
+        if unloaded:
             for phase in ready.subject.phases:
                 life.again.append(do_phase(vm, ready, device, phase, life))
             if alone and not life.held:
@@ -248,9 +268,13 @@ def live(
     life.fault = life.fault or stray_breakpoint(vm)
     life.source = memory.source() if memory else ""
     life.came = life.came or bool(life.source)
-    life.splats = vm.klog.splats(seen, settle=True)
+    life.splats = vm.klog.splats(since, settle=True)
     life.withheld = clock.longest_delay()
     life.records = vm.klog.records(start)
+    # Of a log that is too long, the beginning is not kept.
+    gone = max(0, vm.klog.lost - start)
+    life.armed = max(0, life.armed - gone)
+    life.mended = None if life.mended is None else max(0, life.mended - gone)
     life.trace = list(device.trace)
 
 
@@ -289,7 +313,8 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
         life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise
     output = (done.stdout + done.stderr)[-TAIL:].strip()
-    return PhaseOutcome(phase.name, done.exit_code, round(clock.now(), 3), output)
+    seconds, withheld = round(clock.now(), 3), round(clock.longest_delay(), 3)
+    return PhaseOutcome(phase.name, done.exit_code, seconds, output, withheld, phase.waits)
 
 
 def cpu_seconds(pid: int) -> float:

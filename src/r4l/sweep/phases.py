@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ read BEGUN IDLE < /proc/uptime
 within() { read NOW IDLE < /proc/uptime; [ $((${NOW%.*} - ${BEGUN%.*})) -lt $1 ]; }
 """
 """Beginning of each script. It starts no program: under TCG each takes 5 ms of a quiet host, more of a busy one."""
+WITHIN = re.compile(r"\bwithin (\d+)")
+"""A script's wait, with its seconds."""
 ADDRESSES = {"GUEST_ADDRESS": GUEST_ADDRESS, "GATEWAY": GATEWAY}
 """The network's addresses in the environment of each script."""
 
@@ -53,6 +56,11 @@ class Phase:
     seconds: float
     script: str
     when: str = ""
+
+    @property
+    def waits(self) -> float:
+        """The guest's seconds for which the script waits for a carrier or an answer at most; 0 if it does not wait."""
+        return float(max(map(int, WITHIN.findall(self.script)), default=0))
 
 
 def _table() -> dict[str, tuple[Phase, ...]]:

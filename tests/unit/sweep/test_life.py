@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +13,12 @@ import pytest
 from tests.unit.sweep.test_as_test import driver
 
 from r4l.errors import UsageError
-from r4l.klog import Record
+from r4l.klog import KernelLog, Record
 from r4l.module import BuiltModule
 from r4l.pci import Bar, Device, Fault, Register
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
-from r4l.sweep import SweptMachine, life, machines, run
+from r4l.sweep import SweepCell, SweptMachine, life, machines, run
 from r4l.sweep.cells import cells, trigger
 from r4l.sweep.life import Life
 from r4l.sweep.phases import phases_of
@@ -217,3 +219,73 @@ def test_a_life_with_a_suspend_is_another_subject() -> None:
     ]
     assert len({one.key for one in others}) == len(others)
     assert driver(config={"MINE": "m"}).key == driver().key, "for commands only"
+
+
+class LivingVM:
+    """A machine in which a driver lives that does what its script, a function for each phase, does."""
+
+    begun = 0.0
+
+    def __init__(self, device: Edu, scripts: dict[str, list[Callable[[], object]]]) -> None:
+        self.pid, self.klog, self.devices = os.getpid(), KernelLog(), [device]
+        self._scripts = scripts
+        self.replugged = False
+
+    def run(self, argv: list[str], **_: Any) -> SimpleNamespace:
+        if found := self._scripts.get(argv[3]):
+            found.pop(0)()
+        return SimpleNamespace(exit_code=0, stdout="", stderr="")
+
+    def unplug(self, device: Edu) -> None:
+        device.unplugged()
+
+    def plug(self, device: Edu) -> None:
+        self.klog.feed(f"<3>[   20.000000] pci {device!r}: repaired")
+        device.plugged()
+        self.replugged = True
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_what_is_held_and_said_before_the_device_is_repaired(pulled: bool) -> None:
+    """Regression: I/O memory that was held in the device's BARs went with these when the device was plugged in anew; a
+    message of the second life was one of the first, and a complaint before the fault was the fault's."""
+    device = Edu()
+    device.plugged()
+    unloaded = False
+
+    def says(text: str) -> None:
+        vm.klog.feed(f"<3>[   10.000000] {text}")
+
+    def remove() -> None:
+        nonlocal unloaded
+        unloaded = True
+        if pulled:
+            device.pull()
+
+    scripts: dict[str, list[Callable[[], object]]] = {
+        "probe": [lambda: says("BUG: KASAN: early"), lambda: says("BUG: KASAN: late")],
+        "traffic": [lambda: says("swept: no service"), lambda: says("swept: again")],
+        "remove": [remove, lambda: None],
+    }
+    vm: Any = LivingVM(device, scripts)
+    leaks: Any = SimpleNamespace(
+        kmemleak=False,
+        forget=lambda: None,
+        held=lambda: {"I/O memory": ["mine"] if unloaded and not vm.replugged else []},
+        unreferenced=lambda: "",
+    )
+    ready: Any = Ready(driver(exercise="true"), SimpleNamespace(), [module("mine")], Edu)  # type: ignore[arg-type]
+    one = Life()
+    life.live(vm, device, leaks, ready, SweepCell.parse("traffic:reset@ID#1"), one, with_memory=False, alone=True)
+    assert one.held == "I/O memory: new: mine"
+    assert vm.replugged == pulled
+    assert [splat.headline for splat in one.early] == ["BUG: KASAN: early"]
+    assert [splat.headline for splat in one.splats] == ["BUG: KASAN: late"]
+    assert not one.leaves_nothing
+    assert one.before == 1
+    assert [record.text for record in one.records[one.armed : one.mended]] == ["swept: no service"]
+
+
+def test_each_script_that_waits_says_for_how_long() -> None:
+    waits = {phase.name: phase.waits for phase in phases_of(network=True, exercise="", suspend=True)}
+    assert waits == {"probe": 0, "open": 6, "traffic": 15, "suspend": 15, "stop": 0, "remove": 0}
