@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
+from r4l.klog.lost import KIND as LOST
 from r4l.pci.faults import CONFIG
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
 from r4l.sweep.life import Life, MemorySearch
@@ -15,7 +16,7 @@ from r4l.sweep.lines import lines
 from r4l.sweep.machines import Machines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
-from r4l.sweep.verdict import AGAIN, foreign_lockup, judge, messages
+from r4l.sweep.verdict import AGAIN, FINDINGS, HARMLESS, foreign_lockup, judge, messages
 from r4l.vm.loading import IGNORED
 
 CELLS_EACH = 12
@@ -68,6 +69,8 @@ def _require_clean(subject: SweptDriver, life: Life) -> None:
         raise EnvironmentFault(
             f"{subject.label} cannot be judged: {fault}", "run the command again, with fewer --jobs on a busy computer"
         )
+    if life.splats and (lost := life.splats[0]).splat_kind == LOST:
+        raise EnvironmentFault(f"{subject.label} cannot be judged: {lost.cause}", lost.remedy)
     bad = next((one for one in (*life.outcomes, *life.again) if one.exit_code), None)
     why = life.hang or life.held
     if life.splats:
@@ -97,8 +100,10 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
 
     A verdict from a machine in which another cell was before counts only if it is the best one: anything else is judged
     again as the first one in a new machine, which serves the cells after it. So is, once, a cell that could not be
-    judged: the emulator's rare faults are another machine's luck. Memory that kmemleak finds lost is of the
-    cell in whose life it was allocated; where it cannot say, each cell of the machine is judged again, alone in one.
+    judged: the emulator's rare faults are another machine's luck. What was wrong only beside other cells may be of one
+    of these, and late: each of them is run again, and after it the cell in which that was seen. Memory that kmemleak
+    finds lost is of the cell in whose life it was allocated; where it cannot say, each cell of the machine is judged
+    again, alone in one.
 
     Args:
         work: the driver, and its life without a fault.
@@ -107,14 +112,52 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
     subject, baseline = work
     found: list[tuple[CellResult, MemorySearch, int]] = []
     with Machines(ready(subject), CELLS_EACH) as machines:
-        for cell in cells:
+        strange: list[tuple[int, int]] = []
+        for number, cell in enumerate(cells):
             result, life = _run(machines, subject, baseline, cell)
             if result.verdict in AGAIN or (life.earlier and result.verdict != "handled"):
                 machines.renew()
-                first, (result, life) = result, _run(machines, subject, baseline, cell)
+                first, before, (result, life) = result, life, _run(machines, subject, baseline, cell)
                 result = _with_cost(result, first.seconds, first.cpu)
+                if _shows_damage(first, before) and result.verdict not in FINDINGS:
+                    result = replace(result, reason=f"{result.reason} (only at first: {first.reason})"[:LONGEST])
+                    strange += [(number, before.earlier)] if before.earlier else []
             found.append((result, life.search, life.earlier))
+        for number, earlier in strange:
+            for other in range(number - 1, number - 1 - earlier, -1):
+                machines.renew()
+                result = _followed(machines, (subject, baseline), found[other][0], cells[number])
+                found[other] = (result, *found[other][1:])
+                if result.verdict in FINDINGS:
+                    break
     return [_searched((subject, baseline), *one) for one in found]
+
+
+def _shows_damage(result: CellResult, life: Life) -> bool:
+    """True if something was wrong in a life that has a cause, be it the cell's or another's."""
+    return result.verdict in FINDINGS or any(one.splat_kind not in HARMLESS for one in (*life.early, *life.splats))
+
+
+def _followed(machines: Machines, work: tuple[SweptDriver, Baseline], result: CellResult, other: str) -> CellResult:
+    """Run a cell once more in a new machine, and after it another one. Return its result: the one that it had, or the
+    defect that it shows now, or shows late in the other's life.
+
+    Args:
+        machines: the machines; none is in use.
+        work: as for `run_cells`.
+        result: the cell's result so far.
+        other: text of the other cell, which alone shows no defect.
+    """
+    own, _ = _run(machines, *work, result.cell)
+    if own.verdict in FINDINGS:
+        return _with_cost(own, result.seconds, result.cpu)
+    after, life = _run(machines, *work, other)
+    result = _with_cost(result, own.seconds + after.seconds, own.cpu + after.cpu)
+    if not life.earlier or not _shows_damage(after, life):
+        return result
+    verdict = after.verdict if after.verdict in FINDINGS else "splat"
+    reason = f"in the life after it, of {other}: {after.reason}"[:LONGEST]
+    return replace(result, verdict=verdict, reason=reason, log=after.log, splat=after.splat)
 
 
 def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
@@ -164,7 +207,7 @@ def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str
         [str(record)[:LONGEST] for record in life.records[-LINES:]],
         trace,
         at,
-        life.splats[0].detail[:SPLAT] if life.splats else "",
+        next((one.detail[:SPLAT] for one in (*life.early, *life.splats)), ""),
         life.source,
         round(life.seconds, 3),
         round(life.cpu, 3),
