@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from tests.unit import pumps
 
 from r4l import known
 from r4l.camp.labs import plain
@@ -21,7 +22,9 @@ from r4l.graft.driver import COMMENT
 from r4l.ide import compile_commands
 from r4l.ide.jsonc import Document
 from r4l.kernel import kconfig
-from r4l.klog import KernelLog
+from r4l.klog import KernelLog, kinds
+from r4l.klog.kinds import headline as headline_of
+from r4l.klog.prefixes import parse_any_line
 from r4l.klog.records import LineSplitter, parse_kmsg
 from r4l.module import outer, paths_in
 from r4l.module.diagnose import explain
@@ -29,6 +32,8 @@ from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuil
 from r4l.module.unseen import unseen
 from r4l.testing import ktap
 
+TABLES = ("build", "load", "note")
+"""The tables of known failures."""
 SIZE = 20_000
 LONG = 100_000
 BOUND = 2.0
@@ -156,14 +161,14 @@ PIECES = [
 
 
 @contextlib.contextmanager
-def bounded(what: str) -> Iterator[None]:
-    """Fail if the block takes far too long."""
+def bounded(what: str, bound: float = BOUND) -> Iterator[None]:
+    """Fail if the block takes far too long: more than `bound` seconds of processor time."""
 
     def over(*_: object) -> None:
-        raise AssertionError(f"{what} takes more than {BOUND:g} s for so short a text")
+        raise AssertionError(f"{what} takes more than {bound:g} s for so short a text")
 
     before = signal.signal(signal.SIGPROF, over)
-    signal.setitimer(signal.ITIMER_PROF, BOUND)
+    signal.setitimer(signal.ITIMER_PROF, bound)
     try:
         yield
     finally:
@@ -180,6 +185,82 @@ def test_it_is_read_in_bounded_time(reader: str) -> None:
             for end in ("", "/x.o"):
                 with bounded(f"{reader}: {beginning!r}, many {piece!r}, {end!r}"):
                     read(text + end)
+
+
+def _complained(text: str, begin: str = "BUG: KASAN: a") -> None:
+    log = KernelLog()
+    for line in (begin, "Call Trace:", text):
+        log.feed(f"<3>[    1.000000] {line}")
+    log.finish()
+    for splat in log.complaints():
+        assert splat.detail, splat.task
+
+
+def _any_line(text: str) -> None:
+    for record in parse_any_line(text):
+        headline_of(record.text)
+
+
+@pytest.mark.parametrize("kind", [each for each in kinds.HEADLINES if each.culprit], ids=lambda each: each.kind)
+def test_the_one_to_blame_is_looked_for_in_bounded_time(kind: kinds.Headline) -> None:
+    """Regression: the function that lockdep names was searched for with `.*` before it, from each character of a line,
+    while the console waited."""
+    assert kind.culprit
+    for text in pumps.pumped(kind.culprit, LONG // 2):
+        with bounded(f"{kind.kind}: {text[:40]!r} … {text[-20:]!r}", 1.0):
+            _complained(text, f"{pumps.example(kind.pattern)}a")
+
+
+def test_what_is_the_hardest_for_each_pattern_of_the_log_is_read_in_bounded_time() -> None:
+    """Regression: blanks behind a function's source were looked at again from each of them, and so were other parts of
+    a line that two repetitions took turns with."""
+    texts = dict.fromkeys(text for one in pumps.patterns_in("r4l.klog") for text in pumps.pumped(one, LONG // 2))
+    for text in texts:
+        for read in (_complained, _any_line):
+            with bounded(f"{text[:40]!r} … {text[-20:]!r}", 1.0):
+                read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p>" * (LONG // 6) + "x>",
+        "<p>" * (LONG // 6),
+        "\\r" * (LONG // 4) + "x\\n",
+        "\"'" * (LONG // 4) + "\\n",
+        ">" * LONG,
+    ],
+)
+def test_marks_at_a_lines_end_are_looked_at_once(text: str) -> None:
+    with bounded("marks", 1.0):
+        _any_line(text)
+
+
+def takes_long(pattern: re.Pattern[str], size: int) -> str:
+    """Return the text in which a pattern is searched for too long; empty if there is none."""
+    for text in pumps.pumped(pattern, size):
+        try:
+            with bounded("a search", 0.1):
+                pattern.search(text)
+        except AssertionError:
+            return text
+    return ""
+
+
+def test_each_pattern_for_a_compilers_output_is_searched_in_bounded_time() -> None:
+    """The tables' are searched in lines of a bounded length (`known.bounded`)."""
+    own = pumps.patterns_in("r4l.known")
+    rows = (one for table in TABLES for row in known.table(table) for one in row.patterns)
+    assert not [one.pattern for one in own if takes_long(one, SIZE // 2)]
+    assert not [one.pattern for one in rows if takes_long(one, known.LONGEST_LINE)]
+
+
+def test_texts_that_are_hard_for_a_pattern() -> None:
+    hard = [r".*(?:last: |fn=)(\w+)", r"(?:<p>|\\n)+$", r"a\w*\S* b", r"\s*x *y", r"q(?:[^b]|c)*(?:d|e)*!"]
+    assert [text for text in hard if not takes_long(re.compile(text), SIZE)] == []
+    easy = [r"last: (\w+)", r"\d{1,3}x", r"BUG: .{1,64}$", "plain"]
+    assert [text for text in easy if takes_long(re.compile(text), SIZE)] == []
+    assert pumps.example(re.compile(r"(?:ab|c)\d{2}[^x]x+\.")) == "ab00ax."
 
 
 @hypothesis.given(

@@ -46,9 +46,10 @@ ARM_WRAPPED = re.compile(r"\s*\[<[0-9a-f]+>\] \([\w.$]{1,255}\) from(?: \[<[0-9a
 _NAMED = r"\){1,2} \[?(?P<module>\w{1,64})\]?"
 """The module as decode_stacktrace.sh writes it, after the source line."""
 INLINE_FRAME = re.compile(
-    rf"\s*(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?(?:\){{0,2}}(?P<inline> \[inline\])?|{_NAMED})\s*$"
+    rf"\s*(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?(?:\){{0,2}}(?P<inline> \[inline\])?|{_NAMED})$"
 )
-"""A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
+"""A function inlined into the frame below it, or a frame whose address a symboliser has replaced; without blanks at its
+end, which would be looked at again from each of them."""
 INLINED = "[inline]"
 """End of a line that names an inlined function."""
 WRAPPED = re.compile(r"\s*\[(\w{1,64})\]\s*$")
@@ -136,7 +137,7 @@ def frame_of(text: str) -> StackFrame | None:
 
 def inlined_of(text: str) -> StackFrame | None:
     """Parse a line that names a function with its source and without an address; None for any other line."""
-    match = INLINE_FRAME.match(text) if ":" in text else None
+    match = INLINE_FRAME.match(text.rstrip()) if ":" in text else None
     if match is None:
         return None
     name = match["symbol"]

@@ -22,8 +22,8 @@ _FLOW = re.compile(
 )
 """A line of LAVA's older logs, in YAML."""
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,4}|#[xX][0-9a-fA-F]{1,4});")
-_TAGS = re.compile(r"(?:</?(?:br|p|pre|span|div|code|li|td|tr|tt|b|font) ?/?>)+$")
-"""Tags at a line's end. The kernel's own (`</TASK>`) are in capitals."""
+_TAG = re.compile(r"</?(?:br|p|pre|span|div|code|li|td|tr|tt|b|font) ?/?>")
+"""A tag that may be at a line's end. The kernel's own (`</TASK>`) are in capitals."""
 
 
 def from_json(line: str) -> tuple[str, bool | None] | None:
@@ -60,7 +60,11 @@ def from_html(line: str) -> str:
     """Replace the entities in a line of HTML, and drop the tags at its end."""
     if "&" in line:
         line = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\u00a0", " "), line)
-    return _TAGS.sub("", line) if line.endswith(">") else line
+    end = len(line)
+    # From the end: a pattern for all tags there would look at many of them again from each.
+    while line.endswith(">", 0, end) and _TAG.fullmatch(line, begin := max(0, line.rfind("<", 0, end)), end):
+        end = begin
+    return line[:end]
 
 
 LONGEST = 8192

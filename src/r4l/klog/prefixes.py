@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -28,7 +29,8 @@ LINE_END = "#012"
 """An end of a line within a message, as syslog daemons write it."""
 ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",', '"}')
 """Ends of lines made visible, by cat -v, by syslog daemons, by Python; the end of a JSON object whose begin is cut."""
-VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",}])+$")
+VISIBLE = ("^M", "#015", "\\r", "\\n", "'", '"', ",", "}")
+"""Their parts, which stand there in any number."""
 CLOCK = re.compile(r"\b([012]\d):([0-5]\d):([0-6]\d(?:\.\d{1,9})?)\b")
 """A time of day within a prefix."""
 NO_BREAK = "\u00a0"
@@ -89,7 +91,7 @@ def parse_any_line(line: str, number: int = 0) -> list[Record]:
         records = _records(text, number) if text else []
         return records if kernel is None else [replace(record, kernel=kernel) for record in records]
     if line.endswith(ENDS):
-        line = VISIBLE.sub("", line)
+        line = _without(line, VISIBLE)
     return _records(line, number)
 
 
@@ -110,6 +112,14 @@ def _records(line: str, number: int) -> list[Record]:
             records.append(replace(record, text=head))
         elif head.endswith('"'):
             line = QUOTED.sub("", line)
+
+
+def _without(line: str, marks: Sequence[str]) -> str:
+    """Return a line without the marks at its end. A pattern would look at many of them again from each."""
+    end = len(line)
+    while mark := next((one for one in marks if line.endswith(one, 0, end)), ""):
+        end -= len(mark)
+    return line[:end]
 
 
 def _is_kernels(head: str) -> bool:

@@ -73,7 +73,7 @@ GIVEN = re.compile(r"(?:expression of type|from(?: incompatible pointer type)?) 
 IN_MACRO = re.compile(r"note: (?:in (?:expansion|definition) of|expanded from) macro '(\w+)'")
 NOPROF = "_noprof"
 """End of the inner names of functions that allocate."""
-NEAR = re.compile(r"near initialization for '[^']*?\.?(\w+)(?:\[\d+\])?'")
+NEAR = re.compile(r"near initialization for '(?:[^']*[^'\w])?(\w+)(?:\[\d+\])?'")
 DESIGNATED = re.compile(r"(?:\.|->)\s*(\w+)\s*=(?!=)")
 SOURCE_LINE = re.compile(r"^ *\d+ \| (.*)$", re.MULTILINE)
 QUOTED = re.compile(r"'([^']+)'")

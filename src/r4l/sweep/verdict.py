@@ -46,7 +46,7 @@ HARMLESS = (*REPORTS, LOST, *LOCKUPS)
 """Complaints that may have another cause than damage by a driver."""
 WARNING = 4
 """Level of a kernel message up to which it reports an error (include/linux/kern_levels.h)."""
-NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]*\d[0-9a-fA-F]*")
+NUMBER = re.compile(r"0x[0-9a-fA-F]+|(?<![0-9a-fA-F])[a-fA-F]*\d[0-9a-fA-F]*")
 
 
 def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
