@@ -185,12 +185,12 @@ def command(
         for one in subjects:
             require_wanted(one, wanted, made(model))
         with Results(into) as results:
-            if again:
-                results.forget([one.key for one in subjects])
             chosen: dict[str, list[str]] = {}
             try:
                 with stages.stage("sweeping") as say:
-                    chosen = sweep(subjects, wanted, results, address=address, jobs=jobs, patience=patience, say=say)
+                    chosen = sweep(
+                        subjects, wanted, results, address=address, jobs=jobs, patience=patience, again=again, say=say
+                    )
             finally:
                 # Also after an interrupt: the cells so far took minutes.
                 shown = page.write(into, subjects, results)

@@ -2,10 +2,12 @@
 """The results of a sweep in a file, a line of JSON each, from which an interrupted sweep goes on.
 
 Each line is on the disk before the next result is taken. A line that was cut off by the end of the computer is ignored.
+A later result of a cell takes the place of an earlier one; a line says which were forgotten.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from r4l.errors import UsageError
+from r4l.errors import EnvironmentFault, UsageError
 from r4l.sweep.cells import EventPlace, SweepCell, trigger
 
 FILE = "results.jsonl"
@@ -130,9 +132,6 @@ class Results:
             raise UsageError(f"another sweep works in {self.folder}", "wait for it, or use another --into") from None
         # What another one has added since.
         self._read()
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,18 +140,56 @@ class Results:
             self._file = None
 
     def add(self, one: Baseline | CellResult) -> None:
-        """Add a result; it is on the disk when this returns."""
-        assert self._file is not None
-        name = "baseline" if isinstance(one, Baseline) else "cell"
-        line = (json.dumps({name: asdict(one)}, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
-        os.write(self._file, line)
-        os.fdatasync(self._file)
+        """Add a result; it is on the disk when this returns.
+
+        Raises:
+            EnvironmentFault: it cannot be written, and does not count.
+        """
+        self._write("baseline" if isinstance(one, Baseline) else "cell", asdict(one))
         self._take(one)
 
-    def forget(self, keys: Collection[str]) -> None:
-        """Forget the results of some subjects; the file has them until a new one of the same cell comes."""
-        self.baselines = {key: one for key, one in self.baselines.items() if key not in keys}
-        self.cells = {where: one for where, one in self.cells.items() if where[0] not in keys}
+    def forget(self, keys: Collection[str], cells: Collection[str] | None = None) -> None:
+        """Forget results of some subjects; they do not come back when this returns, whatever happens.
+
+        Args:
+            keys: of the subjects.
+            cells: texts of the cells to forget; None for all, and the lives without a fault.
+
+        Raises:
+            EnvironmentFault: that cannot be written, and they count.
+        """
+        self._write("forgotten", {"keys": list(keys), "cells": None if cells is None else list(cells)})
+        self._drop(keys, cells)
+
+    def _drop(self, keys: Collection[str], cells: Collection[str] | None) -> None:
+        if cells is None:
+            self.baselines = {key: one for key, one in self.baselines.items() if key not in keys}
+            self.cells = {where: one for where, one in self.cells.items() if where[0] not in keys}
+        else:
+            for where in [(key, cell) for key in keys for cell in cells]:
+                self.cells.pop(where, None)
+
+    def _write(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write a line to the disk, or nothing."""
+        assert self._file is not None
+        text = (json.dumps({name: data}, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            # After a line that was cut off.
+            text = b"\n" + text
+        rest = memoryview(text)
+        try:
+            while rest:
+                # On a full disk the first part fits, and only the next call fails.
+                rest = rest[os.write(self._file, rest) :]
+            os.fdatasync(self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise EnvironmentFault(
+                f"{self.path} cannot be written: {error.strerror}",
+                "make room, or use another --into, and run the command again, which goes on",
+            ) from error
 
     def _take(self, one: Baseline | CellResult) -> None:
         if isinstance(one, Baseline):
@@ -166,6 +203,9 @@ class Results:
         for line in self.path.read_bytes().split(b"\n"):
             try:
                 data = json.loads(line)
+                if "forgotten" in data:
+                    self._drop(**data["forgotten"])
+                    continue
                 self._take(Baseline.of(data["baseline"]) if "baseline" in data else CellResult(**data["cell"]))
             except (ValueError, KeyError, TypeError):
                 # Cut off, or of another version of r4l: it is done again.

@@ -97,6 +97,7 @@ def sweep(
     address: str = "",
     jobs: int = 1,
     patience: float = cluster.PATIENCE,
+    again: bool = False,
     say: Say,
 ) -> dict[str, list[str]]:
     """Run the cells of all subjects that have no result yet; their results are in `results` afterwards.
@@ -108,6 +109,8 @@ def sweep(
         address: of a scheduler of Dask; empty for processes on this computer.
         jobs: number of these processes.
         patience: seconds to wait for a worker while there is none.
+        again: forget the results of these cells first, and of the lives without a fault. After an interrupt, a sweep
+            without it goes on.
         say: receives the progress.
 
     Returns:
@@ -122,15 +125,28 @@ def sweep(
         require_wanted(subject, wanted, ready(subject).model())
     chosen_cells: dict[str, list[str]] = {}
     with cluster.connected(address, jobs) as client:
-        missing = [one for one in subjects if one.key not in results.baselines]
+        missing = [one for one in subjects if again or one.key not in results.baselines]
+        for subject in missing if again else ():
+            # Before the life without a fault: that takes long enough for an interrupt.
+            if known := results.baselines.get(subject.key):
+                _forget(results, subject, cells_of(subject, known, wanted))
         say("a life without a fault")
         for _, baseline in cluster.spread(client, _baseline, None, missing, patience=patience):
             results.add(_raised(baseline))
         for subject in subjects:
             chosen_cells[subject.key] = cells_of(subject, results.baselines[subject.key], wanted)
+            if again:
+                # The places of two lives differ a little, and so do the samples.
+                _forget(results, subject, chosen_cells[subject.key])
         for subject in subjects:
             _sweep_one(client, subject, chosen_cells[subject.key], results, patience, say)
     return chosen_cells
+
+
+def _forget(results: Results, subject: SweptDriver, cells: Sequence[str]) -> None:
+    """Forget the results of some cells, if there are any."""
+    if known := [cell for cell in cells if (subject.key, cell) in results.cells]:
+        results.forget([subject.key], known)
 
 
 def _sweep_one(
