@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from r4l.sweep.subject import SweptDriver
 from r4l.sweep.verdict import FINDINGS, VERDICTS
 
 PAGE = "sweep.html"
+STAMP = re.compile(r"\[ *\d+\.\d+\] | *\d+ +\d+\.\d+ ")
+"""Time of a message, or number and time of an event: the part of a line that differs from life to life."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def write(folder: Path, subjects: Sequence[SweptDriver], results: Results) -> Pa
     """
     final = folder / PAGE
     partial = folder / f".{PAGE}.partial"
-    partial.write_text(render(subjects, results), encoding="utf-8")
+    # A trace may hold what is no text: bytes of a file's name (os.fsdecode). In JSON that is its escape.
+    partial.write_text(render(subjects, results), encoding="utf-8", errors="backslashreplace")
     partial.replace(final)
     return final
 
@@ -93,7 +97,8 @@ def render(subjects: Sequence[SweptDriver], results: Results) -> str:
     cells = [(index, one) for index, those in enumerate(found) for one in those]
     numbers = {id(one): number for number, (_, one) in enumerate(cells)}
     drivers = [_driver(subject.label, those, numbers) for subject, those in zip(subjects, found, strict=True)]
-    data = [_data(subjects[index], one, results.folder) for index, one in cells]
+    texts: dict[str, int] = {}
+    data = [_data(subjects[index], one, results.folder, texts) for index, one in cells]
     environment = Environment(
         loader=PackageLoader("r4l.sweep"),
         autoescape=True,
@@ -111,14 +116,19 @@ def render(subjects: Sequence[SweptDriver], results: Results) -> str:
             NO_MEMORY: "an allocation of the driver fails",
         },
         findings=FINDINGS,
-        data=data,
+        cells=data,
+        data={"cells": data, "texts": list(texts)},
         subject=subjects[0],
     )
 
 
 def _embedded(value: object) -> Markup:
     """Return JSON that cannot end its `<script>` (HTML, 4.12.1.3)."""
-    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    text = (
+        json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+    )
     return Markup(text.replace("&", "\\u0026").replace("\u2029", "\\u2029"))
 
 
@@ -150,17 +160,24 @@ def _maps(subjects: Sequence[SweptDriver], cells: Sequence[tuple[int, CellResult
     return [found for found in maps.values() if found.rows]
 
 
-def _data(subject: SweptDriver, one: CellResult, folder: Path) -> dict[str, Any]:
+def _lines(lines: Sequence[str], texts: dict[str, int]) -> list[tuple[str, int]]:
+    """Return each line as its stamp and the number of its text in `texts`, which has those of all lives once."""
+    stamps = (match[0] if (match := STAMP.match(line)) else "" for line in lines)
+    return [(one, texts.setdefault(line[len(one) :], len(texts))) for one, line in zip(stamps, lines, strict=True)]
+
+
+def _data(subject: SweptDriver, one: CellResult, folder: Path, texts: dict[str, int]) -> dict[str, Any]:
     return {
         "driver": subject.label,
         "cell": one.cell,
         "verdict": one.verdict,
         "reason": one.reason,
         "source": one.source,
-        "phases": one.phases,
-        "trace": one.trace,
+        # Of a success, the output is not shown.
+        "phases": [(name, code, seconds, said if code != 0 else "") for name, code, seconds, said in one.phases],
+        "trace": _lines(one.trace, texts),
         "at": one.at,
-        "log": one.log,
+        "log": _lines(one.log, texts),
         "splat": one.splat,
         "seconds": f"{one.seconds:.1f} s on {one.host}, {one.cpu:.1f} s of a processor" if one.host else "",
         "again": command(subject, one.cell, folder),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.unit.browser import needs_browser, shown
 from r4l.cluster import SharedKernel
 from r4l.sweep import Baseline, CellResult, Results, SweepCell, SweptDriver
 from r4l.sweep.as_test import command
-from r4l.sweep.page import render
+from r4l.sweep.page import render, write
 
 KERNEL = SharedKernel("stock", "x86_64", '{"kernel": "7.3.4+deb13-amd64", "packages": {"a": "1"}}')
 
@@ -72,7 +73,36 @@ def test_nothing_of_a_guest_is_markup(tmp_path: Path) -> None:
     assert page.count("</script>") == 2
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert found
-    assert [one["reason"] for one in json.loads(found[1])] == [EVIL] * 4
+    assert [one["reason"] for one in json.loads(found[1])["cells"]] == [EVIL] * 4
+
+
+def test_what_is_no_text_does_not_end_the_page(tmp_path: Path) -> None:
+    """Regression: bytes of a file's name in a model's note."""
+    found = Results(tmp_path)
+    bad = "note " + os.fsdecode(b"\xff.bin")
+    one = CellResult(ONE.key, "probe:all-ones@STATUS#1", "splat", bad, trace=[bad])
+    found.cells[one.key, one.cell] = one
+    text = write(tmp_path, [ONE], found).read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert data
+    assert json.loads(data[1])["texts"] == [bad]
+
+
+def test_lines_of_many_lives_that_are_alike_are_there_once(tmp_path: Path) -> None:
+    """Regression: the page of all cells of a driver had 64 MiB."""
+    found = Results(tmp_path)
+    for nth in range(1, 101):
+        trace = [f"{number + nth:>6} {nth + number / 7:10.6f} read         STATUS → 0x00000081" for number in range(35)]
+        log = [f"[{nth + number / 7:12.6f}] mine 0000:00:03.0 eth0: NIC Link is Up" for number in range(40)]
+        phases = [("probe", 0, 1.25, "a success\n" * 20), ("remove", 1, 0.5, "a failure")]
+        one = CellResult(ONE.key, f"probe:all-ones@STATUS#{nth}", "handled", "", phases=phases, trace=trace, log=log)
+        found.cells[one.key, one.cell] = one
+    page = render([ONE], found)
+    for text in ("STATUS → 0x00000081", "NIC Link is Up"):
+        assert page.count(text) == 1
+    assert "a success" not in page
+    assert page.count("a failure") == 100
+    assert len(page) < 100 * 75 * 35
 
 
 USER = """
