@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.klog import Record, Splat
 from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
 from r4l.pci.faults import CONFIG
+from r4l.pci.trace import Raw
 from r4l.sweep.cells import ALLOCATION, EventPlace, SweepCell
 from r4l.sweep.memory import GuestMemory
 from r4l.sweep.phases import PRELUDE, Phase, environment
@@ -78,6 +80,51 @@ class MemorySearch:
         return "".join(one.text for one in self.lost if begin <= one.jiffies < end)
 
 
+class Happening(NamedTuple):
+    """That of an event by which its place is named, as `TraceEvent` has it."""
+
+    kind: str
+    bar: int | None
+    offset: int
+    size: int
+    value: int
+    text: str
+
+
+class EventLog:
+    """All events at a device, phase by phase. The trace forgets the oldest.
+
+    Args:
+        device: the device, whose trace has no other observer.
+        happened: receives the events of each phase.
+    """
+
+    def __init__(self, device: Device, happened: dict[str, list[Happening]]) -> None:
+        self._happened = happened
+        self._now: list[Happening] = []
+        # One object for all events that are alike: of a driver that polls there are millions.
+        self._known: dict[Happening, Happening] = {}
+        device.trace.observer = self._see
+
+    def begin(self, phase: str) -> None:
+        """Record from now on for a phase."""
+        self._now = self._happened[phase] = []
+
+    def _see(self, event: Raw | None) -> None:
+        if event is None:
+            return
+        _, _, kind, _, bar, offset, size, value, text = event
+        if kind in ("read", "write", "config-read", "config-write"):
+            one = Happening(kind, bar, offset, size, 0, "")
+        elif kind in ("dma-read", "dma-write"):
+            one = Happening(kind, None, 0, 0, 0, text)
+        elif kind == "interrupt" and isinstance(value, int):
+            one = Happening(kind, None, 0, 0, value, "")
+        else:
+            return
+        self._now.append(self._known.setdefault(one, one))
+
+
 @dataclass
 class Life:
     """All that was seen of a driver in one machine.
@@ -97,7 +144,9 @@ class Life:
         mended: position in `records` at which the device was about to be repaired; None if it was not.
         trace: events at the device.
         device: the device; None before there is one.
-        bounds: numbers of the events of each phase of the first life: the first, and that after the last.
+        happened: the events of each phase of a first life without a fault.
+        bounds: numbers of the events of each phase in `trace`, of a life in search of lines: the first, and that after
+            the last.
         allocations: allocations on behalf of the driver in each phase of a first life without a fault.
         source: line of the driver for which an allocation failed; empty if none did.
         limits: seconds after which a phase counts as a hang, for phases that need more than phases.toml says.
@@ -123,6 +172,7 @@ class Life:
     mended: int | None = None
     trace: list[TraceEvent] = field(default_factory=list)
     device: Device | None = None
+    happened: dict[str, list[Happening]] = field(default_factory=dict)
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     allocations: dict[str, int] = field(default_factory=dict)
     source: str = ""
@@ -145,15 +195,12 @@ class Life:
         """Return the places at which faults can come: registers, vectors and DMA of each phase, with their number of
         events. Accesses beside any register have no name, and are left out."""
         found: dict[tuple[str, str, str], tuple[int, list[tuple[int, int]]]] = {}
-        for phase, (begin, end) in self.bounds.items():
-            for one in self.trace:
-                if not begin <= one.number < end:
-                    continue
+        for phase, happened in self.happened.items():
+            places = {one: list(self._named_at(one)) for one in {*happened}}
+            for one in happened:
                 event = one.kind.removeprefix(f"{CONFIG}-")
-                for name, bits, begin_of in self._named_at(one):
-                    first = max(0, 8 * (one.offset - begin_of))
-                    last = min(bits, 8 * (one.offset + one.size - begin_of))
-                    found.setdefault((phase, event, name), (bits, []))[1].append((first, last - first))
+                for name, bits, part in places[one]:
+                    found.setdefault((phase, event, name), (bits, []))[1].append(part)
         memory = [EventPlace(phase, ALLOCATION, "", count, 0) for phase, count in self.allocations.items() if count]
         places = [
             EventPlace(*where, len(parts), bits, () if {*parts} == {(0, bits)} or not bits else tuple(parts))
@@ -161,21 +208,34 @@ class Life:
         ]
         return [*places, *memory]
 
-    def _named_at(self, one: TraceEvent) -> Iterator[tuple[str, int, int]]:
-        """Yield name, width and first byte of each place of an event, as faults have them; 0 bits for none."""
+    def _named_at(self, one: Happening) -> Iterator[tuple[str, int, tuple[int, int]]]:
+        """Yield name and width of each place of an event, as faults have them, and the part of it that the event has:
+        first bit and number of bits. 0 bits for none."""
         assert self.device is not None
         if one.kind in ("read", "write") and one.bar is not None:
             begins: dict[str, tuple[int, int]] = {}
             for cell in self.device.layout.touched(one.bar, one.offset, one.size):
                 begins.setdefault(cell.register.name, (cell.register.width, cell.offset))
-            yield from ((name, *begins[name]) for name in sorted(begins))
+            yield from ((name, begins[name][0], _part(one, *begins[name])) for name in sorted(begins))
         elif one.kind in ("config-read", "config-write"):
             for own in self.device.config.touched(one.offset, one.size):
-                yield f"{CONFIG}.{own.name}", 8 * own.size, own.offset
+                yield f"{CONFIG}.{own.name}", 8 * own.size, _part(one, 8 * own.size, own.offset)
         elif one.kind == "interrupt":
-            yield str(one.value), 0, 0
+            yield str(one.value), 0, (0, 0)
         elif one.kind in ("dma-read", "dma-write"):
-            yield one.text, 0, 0
+            yield one.text, 0, (0, 0)
+
+
+def _part(one: Happening, bits: int, begin: int) -> tuple[int, int]:
+    """Return first bit and number of bits that an access has of a register.
+
+    Args:
+        one: the access.
+        bits: the register's width.
+        begin: offset of its first byte.
+    """
+    first = max(0, 8 * (one.offset - begin))
+    return first, min(bits, 8 * (one.offset + one.size - begin)) - first
 
 
 def file_of(module: BuiltModule) -> str:
@@ -220,8 +280,10 @@ def live(
             # Later, it would forget what kmemleak has found of the lives before: it also searches by itself.
             leaks.forget()
         held = leaks.held()
+        log = EventLog(device, life.happened) if cell is None else None
         for phase in ready.subject.phases:
-            begin = device.trace.end
+            if log:
+                log.begin(phase.name)
             armed = cell is not None and phase.name == cell.phase
             if cell and armed:
                 # All that the guest has said so far is not of the fault.
@@ -239,7 +301,7 @@ def live(
             if armed and not any(device.faults.came.values()):
                 # Its number is of this phase: it must not come in a later one.
                 device.faults.clear()
-            life.bounds[phase.name] = (begin, device.trace.end)
+        device.trace.observer = None
         life.came += sum(device.faults.came.values())
         vm.klog.sync()
         life.mended = vm.klog.mark() - start

@@ -15,11 +15,11 @@ from tests.unit.sweep.test_as_test import driver
 from r4l.errors import UsageError
 from r4l.klog import KernelLog, Record
 from r4l.module import BuiltModule
-from r4l.pci import Bar, Device, Fault, Register
+from r4l.pci import Bar, Device, Fault, Register, trace
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
 from r4l.sweep import SweepCell, SweptMachine, life, machines, run
-from r4l.sweep.cells import cells, trigger
+from r4l.sweep.cells import EventPlace, cells, trigger
 from r4l.sweep.life import Life
 from r4l.sweep.phases import phases_of
 from r4l.sweep.subject import Ready
@@ -101,14 +101,14 @@ def test_a_parameter_that_the_driver_does_not_have_is_refused(
 def test_the_places_of_a_life() -> None:
     """Registers of BARs and of the configuration space, each that an access reaches, as faults count them."""
     device = Edu()
-    begin = device.trace.end
+    one = Life(device=device)
+    life.EventLog(device, one.happened).begin("probe")
     device.bar_read(0, Edu.ID.offset, 4)
     device.bar_read(0, Edu.ID.offset, 8)
     device.config_read(4, 4)
     device.config_write(4, b"\x06\0")
     device.config_read(0, 256)
     device.raise_irq()
-    one = Life(device=device, trace=list(device.trace), bounds={"probe": (begin, device.trace.end)})
     found = {(place.event, place.name): (place.count, place.bits) for place in one.places()}
     assert found == {
         ("read", "ID"): (2, 32),
@@ -142,9 +142,19 @@ def test_each_cell_of_bits_comes_and_changes_something() -> None:
         device.config_write(5, b"\0")
         return [device.bar_read(0, offset, 1) for offset in (0x20, 0x23, 0x20)] + [device.bar_read(0, 0x1C, 8)]
 
+    def places_until(device: Halves, number: int) -> list[EventPlace]:
+        happened = [
+            life.Happening(event.kind, event.bar, event.offset, event.size, 0, "")
+            for event in device.trace
+            if event.number < number and event.kind in ("read", "write", "config-write")
+        ]
+        return Life(device=device, happened={"probe": happened}).places()
+
     device = Halves()
+    one = Life(device=device)
+    life.EventLog(device, one.happened).begin("probe")
     plain = drive(device)
-    one = Life(device=device, trace=list(device.trace), bounds={"probe": (0, device.trace.end)})
+    assert one.places() == places_until(device, device.trace.end)
     assert {place.name: place.parts for place in one.places()} == {
         "BASE": ((0, 32), (32, 32), (0, 64), (32, 32)),
         "BYTES": ((0, 8), (24, 8), (0, 8), (0, 32)),
@@ -156,7 +166,7 @@ def test_each_cell_of_bits_comes_and_changes_something() -> None:
             device.faults.add(cell.fault)
             seen = drive(device)
             begin = next(event.number for event in device.trace if event.kind == "fault")
-            before = Life(device=device, trace=list(device.trace), bounds={"probe": (0, begin)}).places()
+            before = places_until(device, begin)
             event = trigger(cell.fault.kind)
             count = sum(place.count for place in before if (place.event, place.name) == (event, cell.fault.place))
             # A write is in the trace before its fault, a read after it.
@@ -166,11 +176,12 @@ def test_each_cell_of_bits_comes_and_changes_something() -> None:
 
 def test_the_places_of_dma_are_its_purposes() -> None:
     device = E1000()
+    one = Life(device=device)
+    life.EventLog(device, one.happened).begin("traffic")
     trace = device.trace
     for name in ("receive", "receive.buffer", "receive"):
         trace.add("dma-write", None, -1, 0x1000, 16, b"", name)
     trace.add("dma-read", None, -1, 0x1000, 16, b"", "transmit")
-    one = Life(device=device, trace=list(trace), bounds={"traffic": (0, trace.end)})
     assert {(place.event, place.name): place.count for place in one.places()} == {
         ("dma-write", "receive"): 2,
         ("dma-write", "receive.buffer"): 1,
@@ -178,6 +189,29 @@ def test_the_places_of_dma_are_its_purposes() -> None:
     }
     for place in one.places():
         device.faults.add(Fault("lost-dma" if place.event == "dma-write" else "garbled-dma", place.name))
+
+
+def test_no_phase_is_forgotten_for_a_driver_that_polls() -> None:
+    """Regression: the trace keeps its last 200,000 events, and the phases before had no places."""
+    device = Edu()
+    one = Life(device=device)
+    count = life.EventLog(device, one.happened)
+    count.begin("probe")
+    device.bar_read(0, Edu.ID.offset, 4)
+    device.bar_write(0, Edu.LIVENESS.offset, 4, 7)
+    count.begin("traffic")
+    polls = trace.KEPT + 5
+    device.bar_read(0, Edu.LIVENESS.offset, 4)
+    for _ in range(polls):
+        device.trace.add("read", None, 0, Edu.ID.offset, 4)
+    assert len(device.trace) == trace.KEPT
+    found = {(place.phase, place.event, place.name): place.count for place in one.places()}
+    assert found == {
+        ("probe", "read", "ID"): 1,
+        ("probe", "write", "LIVENESS"): 1,
+        ("traffic", "read", "LIVENESS"): 1,
+        ("traffic", "read", "ID"): polls,
+    }
 
 
 @pytest.mark.parametrize("config", [False, True])
