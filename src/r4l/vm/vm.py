@@ -244,10 +244,13 @@ class VM:
     def __enter__(self) -> VM:
         return self.start()
 
-    def __exit__(self, exc_type: type[BaseException] | None, *_rest: object) -> None:
-        if exc_type is not None:
+    def __exit__(self, exc_type: type[BaseException] | None, error: BaseException | None, *_rest: object) -> None:
+        if error is not None:
             # An exception is under way, and the guest may no longer answer.
             self._shut(keep=True)
+            for problem in self.model_errors():
+                # The exception may come of it, and keeps its type for those who handle it.
+                error.add_note(f"Before that, {problem.cause}\n{problem.detail}".rstrip())
             return
         self.close()
         if untold := self.untold():

@@ -217,3 +217,16 @@ def test_a_machine_that_does_not_start_because_of_its_model_says_so(
         vm.start()
     assert isinstance(caught.value.__cause__, ValueError)
     assert "does not notice" in caught.value.__notes__[0]
+
+
+def test_an_exception_that_leaves_a_machine_has_its_models_errors_beside_it() -> None:
+    """Regression: only a block without any other failure told them."""
+    device = Silent()
+    vm = VM.__new__(VM)
+    vm._launched, vm.devices, vm.cards = False, [device], {}
+    device.plugged()
+    error = AssertionError("no interrupt came")
+    vm.__exit__(AssertionError, error, None)
+    (note,) = error.__notes__
+    assert "Before that, the model Silent raised ValueError: no table" in note
+    assert 'raise ValueError("no table")' in note
