@@ -81,7 +81,7 @@ class MemorySearch:
 
 
 class Happening(NamedTuple):
-    """That of an event by which its place is named, as `TraceEvent` has it."""
+    """Attributes of an event by which its place is named, as `TraceEvent` has them."""
 
     kind: str
     bar: int | None
