@@ -18,7 +18,7 @@ _FAILED = pytest.StashKey[bool]()
 FAULT = "r4l_fault"
 """Attribute of a report that is no verdict; holds the reason (`r4l.vm.blame.host_fault`) as a string, which xdist can
 send."""
-NO_FAILURES = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
+UNFAILED = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
 """Exceptions that end a test without failing it. Other outcomes of pytest's, such as `pytest.fail` and a time-out, are
 failures, and no subclass of Exception."""
 LINES = 40
@@ -96,7 +96,7 @@ def models_first(vm: Callable[[], VM | None], what: str) -> Iterator[None]:
     """
     try:
         yield
-    except NO_FAILURES:
+    except UNFAILED:
         raise
     except BaseException as error:
         made = vm()
