@@ -196,10 +196,10 @@ class Life:
         events. Accesses beside any register have no name, and are left out."""
         found: dict[tuple[str, str, str], tuple[int, list[tuple[int, int]]]] = {}
         for phase, happened in self.happened.items():
-            places = {one: list(self._named_at(one)) for one in {*happened}}
+            named = {one: list(self._named_at(one)) for one in {*happened}}
             for one in happened:
                 event = one.kind.removeprefix(f"{CONFIG}-")
-                for name, bits, part in places[one]:
+                for name, bits, part in named[one]:
                     found.setdefault((phase, event, name), (bits, []))[1].append(part)
         memory = [EventPlace(phase, ALLOCATION, "", count, 0) for phase, count in self.allocations.items() if count]
         places = [

@@ -42,9 +42,12 @@ class Machine:
         if hasattr(self, "starts"):
             self.starts()
 
-    def close(self):
+    def close(self, **_):
         if hasattr(self, "ends"):
             self.ends()
+
+    def save_traces(self):
+        pass
 
     def model_errors(self):
         return [one for one in self.devices[0].errors if one.__traceback__ is None]
