@@ -16,7 +16,7 @@ from r4l.toolchain import Grant
 pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "kit"
-LOOP, STALL, LOSE, UNFINISHED, CHECKS = range(5)
+LOOP, STALL, LOSE, UNFINISHED, CHECKS, PAD, KEEP = range(7)
 """Treatment of a frame by looped/main.rs."""
 FRAME = "arping -c1 -w1 -I eth0 192.0.2.2"
 """Sends a frame; nobody answers."""
@@ -137,6 +137,26 @@ def test_a_driver_says_of_each_frame_what_the_card_can_do(quiet: r4l.VM, looped:
     for size, told in ((100, "142 bytes, unchecked"), (900, "942 bytes, checked")):
         quiet.run(f"/tmp/probe send {size}", check=True)
         quiet.klog.wait_for(rf"eth0: {told}$")
+
+
+def test_a_frame_is_not_padded_without_end(quiet: r4l.VM, looped: BuiltModule) -> None:
+    """`skb_put_padto` would clear as many bytes, as the difference is negative where it is an `int`."""
+    up(quiet, looped, PAD)
+    quiet.run(FRAME)
+    quiet.klog.wait_for(r"eth0: padded: Some\(EINVAL\)$")
+    quiet.rmmod(looped.name)
+
+
+def test_the_checksum_of_a_frame_whose_card_is_gone(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
+    """A frame does not hold its device, whose name the kernel prints when it warns of one that is to be segmented."""
+    up(quiet, looped, KEEP)
+    quiet.put(program, "/tmp/probe", 0o755)
+    quiet.run("/tmp/probe large eth0", check=True)
+    quiet.klog.wait_for("eth0: kept$")
+    quiet.run("cd /sys/bus/pci/drivers/looped && echo 0000:* > unbind", check=True)
+    assert quiet.run("ls /sys/class/net").stdout.split() == ["lo"]
+    quiet.rmmod(looped.name)
+    quiet.klog.wait_for(r"checksum of the kept frame: Err\(EINVAL\)$")
 
 
 def test_rings_that_cannot_be_had_leave_the_old_ones(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:

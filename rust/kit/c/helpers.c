@@ -317,6 +317,16 @@ void kit_helper_dma_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
 	dma_unmap_page(dev, addr, size, dir);
 }
 
+/*
+ * skb_checksum_help() of a buffer whose device may be gone: skb_dump() prints the device's name for
+ * a frame that is not as it should be.
+ */
+int kit_helper_skb_fill_in_checksum(struct sk_buff *skb)
+{
+	skb->dev = NULL;
+	return skb_checksum_help(skb);
+}
+
 unsigned int kit_helper_skb_ip_summed(const struct sk_buff *skb)
 {
 	return skb->ip_summed;
@@ -375,6 +385,13 @@ void kit_helper_skb_tx_timestamp(struct sk_buff *skb, struct net_device *dev)
 {
 	skb->dev = dev;
 	skb_tx_timestamp(skb);
+}
+
+/* dev_forward_skb(), which asks the buffer's device for its namespace; the buffer may have none. */
+int kit_helper_dev_forward_own_skb(struct net_device *dev, struct sk_buff *skb)
+{
+	skb->dev = dev;
+	return dev_forward_skb(dev, skb);
 }
 
 void kit_helper_dev_kfree_skb_any(struct sk_buff *skb)

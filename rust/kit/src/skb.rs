@@ -139,11 +139,17 @@ impl Skb {
     ///
     /// # Errors
     ///
-    /// The buffer itself is shared, or there is no memory for a copy.
+    /// `EINVAL`: the frame is to be segmented, so each segment needs a checksum. Otherwise, the
+    /// buffer itself is shared, or there is no memory for a copy.
     pub fn fill_in_checksum(&mut self) -> Result {
         self.require_unshared()?;
-        // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
-        kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
+        if self.segment_size() != 0 {
+            return Err(EINVAL);
+        }
+        // SAFETY: Valid by the type invariant and not shared, so it may be given other memory. The
+        // helper takes the buffer's device away, of which `skb_dump` would print the name: the
+        // device may be gone.
+        kernel::error::to_result(unsafe { bindings::skb_fill_in_checksum(self.0.as_ptr()) })
     }
 
     /// Returns the first `len` bytes, writable. Copies shared data first.
@@ -405,6 +411,9 @@ impl<'a> Verdict<'a> {
 }
 
 impl<'a> TxSkb<'a> {
+    /// Largest length in bytes to which a frame can be padded, by [`Self::pad_to`].
+    pub const MAX_PADDED: u32 = 1024;
+
     /// # Safety
     ///
     /// `skb` is valid, and the caller gives the reference of `ndo_start_xmit` to the value.
@@ -437,11 +446,15 @@ impl<'a> TxSkb<'a> {
     ///
     /// # Errors
     ///
-    /// There is no memory. The buffer is freed then.
+    /// `EINVAL`: the frame is shorter, and `len` is more than [`Self::MAX_PADDED`]. `ENOMEM`: there
+    /// is no memory. The buffer is freed in both cases.
     #[inline]
     pub fn pad_to(self, len: u32) -> Result<Skb> {
         if self.0.len() >= len {
             return Ok(self.0);
+        }
+        if len > Self::MAX_PADDED {
+            return Err(EINVAL);
         }
         let raw = self.0.into_raw();
         // A shared buffer (pktgen, taps) must not be changed.
@@ -450,7 +463,8 @@ impl<'a> TxSkb<'a> {
         // buffer that is not shared, or NULL.
         let raw = unsafe { bindings::skb_share_check(raw, bindings::GFP_ATOMIC) };
         let raw = NonNull::new(raw).ok_or(ENOMEM)?;
-        // SAFETY: `raw` is valid and not shared. `skb_put_padto` frees it when it fails.
+        // SAFETY: `raw` is valid and not shared. `skb_put_padto` frees it when it fails. By the
+        // check above, the padding is a positive `int`, which the kernel does not check.
         kernel::error::to_result(unsafe { bindings::skb_put_padto(raw.as_ptr(), len) })?;
         // SAFETY: Valid, with the reference of `raw`.
         Ok(unsafe { Skb::from_raw(raw) })

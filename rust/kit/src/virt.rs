@@ -89,7 +89,7 @@ impl Wire<'_> {
         // Ethernet header on, strips it of all that belongs to the sender, and counts it where it
         // cannot be received. Bottom halves are disabled in `start_xmit`.
         unsafe {
-            if bindings::dev_forward_skb(dev, frame.into_raw()) == 0 {
+            if bindings::dev_forward_own_skb(dev, frame.into_raw()) == 0 {
                 bindings::dev_dstats_rx_add(dev, len);
             }
         }
