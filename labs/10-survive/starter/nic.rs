@@ -82,6 +82,7 @@ use kit::{
     param,
     pci::Ports,
     skb::{
+        Skb,
         TxSkb,
         Verdict, //
     }, //
@@ -326,6 +327,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         skb: TxSkb<'a>,
     ) -> Verdict<'a> {
         tx.xmit(&self.hw, queue, skb)
+    }
+
+    fn features_check(&self, skb: &Skb, features: Features) -> Features {
+        tx::possible(skb, features)
     }
 
     fn interrupt(&self) -> Interrupt {

@@ -37,6 +37,7 @@ use kit::{
     },
     net::{
         Doorbell,
+        Features,
         InFlight,
         Poll,
         TxQueue,
@@ -57,6 +58,12 @@ use kit::{
 /// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
 /// for all of them in its transmit FIFO, beside data of earlier descriptors (13.4.45).
 const PER_DESCRIPTOR: usize = 4096;
+
+/// Smallest number of bytes of a segment that the card is to cut. Before it reads a descriptor's data
+/// it looks for room in the transmit FIFO, and counts the headers of a few segments (13.4.45): of
+/// four, says the driver in C (`e1000_xmit_frame`). With more segments in a descriptor the FIFO could
+/// overrun.
+const LEAST_SEGMENT: u32 = (PER_DESCRIPTOR / 4) as u32;
 
 /// Largest number of bytes of a frame's first descriptor on PCI-X, where the card loses what it
 /// reads, and hangs, if its buffer for reads is full at the wrong moment (erratum 10 of Intel's
@@ -82,6 +89,17 @@ const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
 /// Number of free descriptors at which a stopped queue is woken.
 const WAKE_AT: usize = 256;
+
+/// Returns those of `features` that the card has for a frame: the stack cuts it into segments that
+/// are too small for the card.
+#[inline]
+pub(crate) fn possible(skb: &Skb, features: Features) -> Features {
+    if skb.segment_size().wrapping_sub(1) < LEAST_SEGMENT - 1 {
+        features.without(Features::TCP_SEGMENTATION)
+    } else {
+        features
+    }
+}
 
 /// State that both ends of the ring share.
 struct Ring<'bound> {

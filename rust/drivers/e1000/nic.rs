@@ -77,6 +77,7 @@ use kit::{
     param,
     pci::Ports,
     skb::{
+        Skb,
         TxSkb,
         Verdict, //
     }, //
@@ -315,6 +316,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         skb: TxSkb<'a>,
     ) -> Verdict<'a> {
         tx.xmit(&self.hw, queue, skb)
+    }
+
+    fn features_check(&self, skb: &Skb, features: Features) -> Features {
+        tx::possible(skb, features)
     }
 
     fn interrupt(&self) -> Interrupt {

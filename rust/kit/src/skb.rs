@@ -256,9 +256,10 @@ impl Skb {
         !unsafe { (*self.shared()).frag_list }.is_null()
     }
 
-    /// Returns the number of bytes of data of each segment; 0 if the frame is not to be segmented.
+    /// Returns the number of bytes of data of each segment but the last; 0 if the frame is not to be
+    /// segmented. Peers on the network choose the number, which may be small.
     #[inline]
-    fn segment_size(&self) -> u32 {
+    pub fn segment_size(&self) -> u32 {
         // SAFETY: As in `fragments`.
         u32::from(unsafe { (*self.shared()).gso_size })
     }

@@ -52,7 +52,7 @@ def test_data_is_kept_until_the_card_has_read_it(
         time.sleep(0.1)
         sent = [packet.scapy() for packet in read_pcap(online.captures[0])]
         segments = [bytes(packet[TCP].payload) for packet in sent if TCP in packet and packet[TCP].dport == 4321]
-    assert [len(segment) for segment in segments] == [1000, 1000, 1000, 500, 1400]
+    assert [len(segment) for segment in segments] == [1200, 1200, 1200, 500, 1400]
     assert set(b"".join(segments)) == {ord("r")}
     interface.ping(gateway)
 

@@ -165,6 +165,20 @@ def test_frames_of_up_to_sixteen_kilobytes(pair: r4l.VM) -> None:
     assert pair.run("ip link set eth0 mtu 16111").exit_code != 0
 
 
+@pytest.mark.machine(nics=[Nic("python:e1000", backend="hub")] * 2)
+def test_a_peer_with_small_segments_does_not_overrun_the_card(pair: r4l.VM) -> None:
+    """The peer's MTU says how large segments are. The card has room in its transmit FIFO for the headers of four
+    segments in a descriptor (8254x manual, 13.4.45)."""
+    data = os.urandom(MIB // 4)
+    pair.put(data, "/tmp/data")
+    in_ns(pair, "ip link set eth1 mtu 300")
+    in_ns(pair, "sleep 1000 | nc -l -p 4321 > /tmp/got &")
+    pair.run(UNTIL.format("nc 10.9.9.2 4321 < /tmp/data"), timeout=60, check=True)
+    pair.run(UNTIL.format("cmp /tmp/data /tmp/got"), timeout=60, check=True)
+    card = pair.cards[0]
+    assert not [event.text for event in card.trace if event.kind == "note"]
+
+
 @pytest.mark.parametrize("count", [129, 300])
 def test_a_multicast_table_of_more_groups_than_it_has_words(
     online: r4l.VM, relay: Path, register: Callable[[int], int], module: r4l.BuiltModule, count: int

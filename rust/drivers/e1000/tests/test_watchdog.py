@@ -109,7 +109,7 @@ def test_a_checksum_that_is_right_is_still_one_for_each_segment(
     segments = [packet for packet in sent if TCP in packet and packet[TCP].dport == 4321]
     # QEMU sends an empty segment more after data of a whole number of them.
     lengths = [(packet[TCP].seq, len(packet[TCP].payload)) for packet in segments]
-    assert lengths == [(0, 1000), (1000, 1000), (2000, 1000), (3000, 500)]
+    assert lengths == [(0, 1200), (1200, 1200), (2400, 1200), (3600, 500)]
     for packet in segments:
         checksums = packet[TCP].chksum, packet[IP].chksum
         del packet[TCP].chksum, packet[IP].chksum

@@ -324,6 +324,21 @@ def test_a_large_segment(ready: Stand, version: int, size: int, mss: int) -> Non
     assert ready.read(E1000.GPTC) == len(starts)
 
 
+@pytest.mark.parametrize(("mss", "overruns"), [(100, False), (99, True), (0, False)])
+def test_a_descriptor_of_more_segments_than_the_fifo_has_room_for_is_noted(
+    ready: Stand, mss: int, overruns: bool
+) -> None:
+    """The longest descriptor counts; a size of 0 means a single segment."""
+    ready.push(
+        context((14, 24, 33), (34, 50, 0), TUCMD_TCP | TUCMD_IP | TUCMD_TSE, payload=400, header=54, mss=mss),
+        data(TX_BUFFERS, 54, IFCS | TSE),
+        data(TX_BUFFERS, 400, IFCS | TSE),
+        data(TX_BUFFERS, 60, LAST | TSE),
+    )
+    notes = [event.text for event in ready.card.trace if event.kind == "note"]
+    assert notes == ["a descriptor of 400 bytes, for segments of 99, can overrun the transmit FIFO"][:overruns]
+
+
 def test_a_send_of_very_many_segments_does_not_hold_the_guest_up(ready: Stand) -> None:
     """A million frames for one write would take longer than a model may."""
     size = 0x40000

@@ -12,9 +12,9 @@
 #include <linux/netdevice.h>
 #include <linux/tcp.h>
 
-#define MSS 1000
+#define MSS 1200
 #define COUNT 4
-#define DATA 3500
+#define DATA 4100
 #define WHOLE 1400
 
 static char *interface = "eth0";

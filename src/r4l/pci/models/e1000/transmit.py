@@ -53,6 +53,9 @@ LONGEST = 1 << 20
 """Bytes of a packet; a chain of descriptors without EOP could be endless."""
 FRAME_WORK, DESCRIPTOR_WORK = 1024, 64
 """Work for a frame and for a descriptor beside their bytes, by time: as much as for so many bytes."""
+SEGMENTS_AT_ONCE = 4
+"""Number of a large send's segments for whose headers the card looks for room in its FIFO before it reads the data of a
+descriptor (13.4.45; the number is that of the C driver, `e1000_xmit_frame`)."""
 MOST_WORK = 4 << 20
 """Work at one access, in bytes; the card does the rest after the guest's next accesses. A ring can hold 64 GiB, and one
 large send a million frames."""
@@ -214,13 +217,14 @@ class Transmitter(Receiver):
 
     def _finish(self, second: int, command: int, *, extended: bool) -> None:
         """Send the packet whose last descriptor this is."""
-        data = b"".join(self._parts)
+        parts, self._parts, self._size = self._parts, [], 0
+        data = b"".join(parts)
         options = self._options
-        self._parts, self._size = [], 0
         if not data:
             return
         tag = second >> 48 if command & VLE and self.CTRL.VME else None
         if extended and command & TSE and self._context.command & TUCMD_TSE:
+            self._look_for_room(max(map(len, parts)))
             self._segment(data, options, tag)
             return
         frame = bytearray(data)
@@ -236,6 +240,12 @@ class Transmitter(Receiver):
                 return
             del frame[-CRC:]
         self._send(bytes(frame), tag)
+
+    def _look_for_room(self, length: int) -> None:
+        """Note a large send whose longest descriptor, of `length` bytes, has more segments than a card has room for."""
+        size = self._context.segment
+        if 0 < SEGMENTS_AT_ONCE * size < length:
+            self.note(f"a descriptor of {length} bytes, for segments of {size}, can overrun the transmit FIFO")
 
     def _segment(self, data: bytes, options: int, tag: int | None) -> None:
         context = self._context
