@@ -50,6 +50,9 @@ pub(crate) struct Chip {
     /// memory of a descriptor must not end in the first half of eight bytes. The driver in C has both
     /// (`e1000_xmit_frame`, `e1000_tx_map`).
     pub(crate) is_choosy: bool,
+    /// True if a write of an odd word of MTA (13.5.1) or VFTA (13.5.4) overwrites the even word before
+    /// it, which is to be written after it, says the driver in C (`e1000_write_vfta`).
+    pub(crate) overwrites_even_words: bool,
 }
 
 /// Number of bytes that a card can read at once (4.1.1.4).
@@ -122,6 +125,7 @@ pub(crate) const I82544EI: Chip = Chip {
     reads_too_much: true,
     phy_control: PHY_CONTROL,
     is_choosy: true,
+    overwrites_even_words: true,
 };
 
 /// 82544GC, of desktops.
@@ -153,6 +157,7 @@ pub(crate) const I82540EM: Chip = Chip {
     reads_too_much: true,
     phy_control: PHY_CONTROL,
     is_choosy: false,
+    overwrites_even_words: false,
 };
 
 /// 82540EM on a main board.
@@ -308,6 +313,7 @@ mod tests {
             let has_pins = chip.eeprom == Eeprom::Pins;
             assert_eq!(has_pins, is_82544);
             assert_eq!(chip.is_choosy, is_82544);
+            assert_eq!(chip.overwrites_even_words, is_82544);
             for has in [
                 chip.throttles,
                 chip.has_led_control,

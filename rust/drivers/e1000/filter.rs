@@ -33,6 +33,22 @@ fn table_place(mac: MacAddress) -> (usize, u32) {
     (usize::from(bits >> 5), u32::from(bits & 0x1f))
 }
 
+/// Writes the changed words of a table, from the last to the first (`Hw::configure`).
+fn update<'a>(hw: &Hw<'a>, old: &mut [u32], new: &[u32], write: fn(&Hw<'a>, usize, u32)) {
+    let mut is_overwritten = false;
+    for (i, (old, new)) in old.iter_mut().zip(new).enumerate().rev() {
+        let has_changed = *old != *new;
+        if has_changed || is_overwritten {
+            write(hw, i, *new);
+            *old = *new;
+        }
+        is_overwritten = has_changed && i % 2 == 1 && hw.chip.overwrites_even_words;
+        if is_overwritten {
+            hw.flush();
+        }
+    }
+}
+
 impl Filter {
     /// Returns the contents after a reset: the receiver is off.
     pub(crate) fn new() -> Self {
@@ -52,13 +68,7 @@ impl Filter {
             let (word, bit) = table_place(mac);
             table[word] |= 1 << bit;
         }
-        // From the last word to the first (`Hw::configure`).
-        for (i, (old, new)) in self.table.iter_mut().zip(table).enumerate().rev() {
-            if *old != new {
-                hw.set_multicast_word(i, new);
-                *old = new;
-            }
-        }
+        update(hw, &mut self.table, &table, Hw::set_multicast_word);
 
         let mut wanted = mode.unicast();
         for (i, old) in self.others.iter_mut().enumerate() {
@@ -70,13 +80,7 @@ impl Filter {
         }
         let too_many = wanted.next().is_some();
 
-        let vlans = self.vlans.iter_mut().zip(mode.vlans().words());
-        for (i, (old, new)) in vlans.enumerate().rev() {
-            if *old != *new {
-                hw.set_vlan_word(i, *new);
-                *old = *new;
-            }
-        }
+        update(hw, &mut self.vlans, mode.vlans().words(), Hw::set_vlan_word);
 
         let features = mode.features();
         let all = features.has(Features::RX_ALL);

@@ -156,7 +156,8 @@ impl Hw<'_> {
 
         // From the last word to the first: a bridge may combine writes to rising addresses into a
         // burst, of which the card takes every other word only (erratum 15 of Intel's specification
-        // update for the 82546GB).
+        // update for the 82546GB). An 82544, which loses every even word to the odd one after it, has
+        // them in the right order then.
         for i in (0..128).rev() {
             self.set_multicast_word(i, 0);
         }
@@ -174,6 +175,11 @@ impl Hw<'_> {
         if self.chip.is_managed {
             self.bar.update(MANC, |manc| manc.with_arp_en(!host));
         }
+    }
+
+    /// Has all writes so far reach the card.
+    pub(crate) fn flush(&self) {
+        let _ = self.bar.read(STATUS);
     }
 
     /// Writes a word of the multicast table, which has 128.
@@ -205,7 +211,7 @@ impl Hw<'_> {
         self.bar
             .write(low, RAL::from(u32::from_le_bytes([m[0], m[1], m[2], m[3]])));
         // Keeps a bridge from combining the writes (`configure`).
-        let _ = self.bar.read(STATUS);
+        self.flush();
         self.bar.write(
             high,
             RAH::zeroed()

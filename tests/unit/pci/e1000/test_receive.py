@@ -12,6 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from tests.unit.pci.e1000.stand import PEER, US, Stand, ethernet
 
+from r4l.pci.arrays import RegisterArray
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.e1000 import descriptors as bits
 from r4l.pci.models.e1000.interrupts import RXDMT0, RXO, RXT0
@@ -153,6 +154,16 @@ def test_the_vlan_filter(stand: Stand) -> None:
     assert stand.read(RDH) == 1
     stand.card.receive(FRAME)
     assert stand.read(RDH) == 2, "without a tag"
+
+
+@pytest.mark.parametrize("table", [E1000.MTA, E1000.VFTA])
+def test_by_an_erratum_an_odd_word_is_the_one_before_it_too(stand: Stand, table: RegisterArray) -> None:
+    for overwrites, even in ((False, 1), (True, 2)):
+        stand.card.overwrites_even_words = overwrites
+        stand.write(table[4], 1)
+        stand.write(table[5], 2)
+        stand.write(table[6], 3)
+        assert [stand.read(table[index]) for index in range(4, 8)] == [even, 2, 3, 0]
 
 
 # -- bad frames --------------------------------------------------------------------------------------------------------

@@ -36,12 +36,15 @@ class Errata:
             (`Transmitter.early_write_back`).
         resets_by_io_only: a reset by a write to the memory BAR does nothing; only one by the I/O ports resets the card.
         writes_by_io_only: writes to the memory BAR are lost; only those by the I/O ports arrive.
+        overwrites_even_words: a write of an odd word of MTA or VFTA overwrites the even word before it
+            (`Filters.overwrites_even_words`).
         eeprom_seconds: time until the EEPROM answers, by EERD and after a request by EECD.
     """
 
     early_write_back: bool = False
     resets_by_io_only: bool = False
     writes_by_io_only: bool = False
+    overwrites_even_words: bool = False
     eeprom_seconds: float = 0.0
 
 
@@ -77,6 +80,7 @@ class E1000(Transmitter, EepromPort, Others):
         super().__init__(mac, cable=cable)
         self.errata = errata or Errata()
         self.early_write_back, self.eeprom_seconds = self.errata.early_write_back, self.errata.eeprom_seconds
+        self.overwrites_even_words = self.errata.overwrites_even_words
         self.eeprom = Microwire(contents(self.mac, self.device_id))
         self.phy = Phy(self.phy_identifier, self.begin_negotiation, self.update_status)
         self._through_io = self._damaged = False

@@ -20,7 +20,12 @@ BROADCAST = b"\xff" * 6
 
 
 class Filters(Chip):
-    """The tables, and the decision about a frame."""
+    """The tables, and the decision about a frame.
+
+    Attributes:
+        overwrites_even_words: True if a write of an odd word of MTA or VFTA overwrites the even word before it: an
+            erratum of the 82544, says the C driver (`e1000_write_vfta`).
+    """
 
     MTA = RegisterArray(0x5200, count=128, sticky=True)
     RAL = RegisterArray(0x5400, count=ADDRESSES, stride=8)
@@ -35,6 +40,19 @@ class Filters(Chip):
     VET = Register(0x0038, reset=0x8100, access=RO, fields={"VET": Field(15, 0, RW)})
 
     _addresses: frozenset[bytes] = frozenset()
+    overwrites_even_words = False
+
+    @MTA.on_write
+    def set_groups(self, index: int, old: Word, new: Word) -> None:
+        """Change a word of the multicast table, and by the erratum the one before it."""
+        if self.overwrites_even_words and index % 2:
+            self.MTA[index - 1] = new
+
+    @VFTA.on_write
+    def set_vlans(self, index: int, old: Word, new: Word) -> None:
+        """Change a word of the VLAN table, and by the erratum the one before it."""
+        if self.overwrites_even_words and index % 2:
+            self.VFTA[index - 1] = new
 
     @RAL.on_write
     def set_low(self, index: int, old: Word, new: Word) -> None:
