@@ -100,9 +100,8 @@ const APM_3_SECOND: EepromBit = EepromBit {
     bit: 1 << 10,
 };
 
-/// Bits of the PHY's register 16: carrier sense while it sends, which half duplex needs, and both
-/// kinds of cables at all speeds (13.4.7.1.13).
-const PHY_CONTROL: u16 = 1 << 11 | 3 << 5;
+/// Bit of the PHY's register 16: carrier sense while it sends, which half duplex needs (13.4.7.1.13).
+const PHY_CONTROL: u16 = 1 << 11;
 
 /// Bit that the driver in C sets for the controllers whose names end with GM and GB
 /// (`e1000_copper_link_preconfig`): the PHY's side of its connection to the MAC keeps its power

@@ -74,10 +74,23 @@ const CLOCK_25: u16 = 7 << 4;
 /// Longest time that a reset of the PHY takes (IEEE 802.3, 22.2.4.1.1).
 const RESET_TIME: Delta = Delta::from_millis(500);
 
+/// Field of PHY Specific Control for the kind of the cable: all ones to find it out. That does not
+/// work with a forced mode (11.6.2), for which all zeroes have the PHY use the pins as they are.
+const CROSSOVER: u16 = 3 << 5;
+
 /// Switches the PHY's power on, and sets what is not the user's to choose. Half duplex does not work
 /// by its defaults.
 pub(crate) fn power_up(hw: &Hw<'_>) -> Result {
     set_power(hw, true)?;
+    if set_fixed(hw)? {
+        reset(hw, read(hw, CONTROL)?)?;
+    }
+    Ok(())
+}
+
+/// Sets what is not the user's to choose. Returns true if that was not set before: it takes effect
+/// with a reset.
+fn set_fixed(hw: &Hw<'_>) -> Result<bool> {
     let specific = read(hw, SPECIFIC)?;
     let extended = read(hw, EXTENDED)?;
     let clock = if read(hw, PHY_ID2)? & REVISION < SETS_CLOCK {
@@ -87,12 +100,17 @@ pub(crate) fn power_up(hw: &Hw<'_>) -> Result {
     };
     let wanted = (specific | hw.chip.phy_control, extended | clock);
     if wanted == (specific, extended) {
-        return Ok(());
+        return Ok(false);
     }
     write(hw, SPECIFIC, wanted.0)?;
     write(hw, EXTENDED, wanted.1)?;
-    // They have no effect before a reset, which keeps them (11.1.3).
-    let control = read(hw, CONTROL)?;
+    Ok(true)
+}
+
+/// Resets the PHY, which keeps its registers, and goes on by a value of PHY Control. Changes of speed,
+/// duplex mode, crossover and negotiation do not take effect otherwise, as long as there is a link
+/// (11.1.3).
+fn reset(hw: &Hw<'_>, control: u16) -> Result {
     write(hw, CONTROL, control | RESET)?;
     read_poll_timeout(
         || read(hw, CONTROL),
@@ -100,7 +118,23 @@ pub(crate) fn power_up(hw: &Hw<'_>) -> Result {
         Delta::from_millis(1),
         RESET_TIME,
     )?;
-    Ok(())
+    // A reset takes the clock away, says the driver in C (`e1000_phy_force_speed_duplex`).
+    set_fixed(hw).map(|_| ())
+}
+
+/// Has the PHY find out which kind of cable there is, or not. Takes effect with a reset or with a
+/// negotiation.
+fn set_crossover(hw: &Hw<'_>, automatic: bool) -> Result {
+    let specific = read(hw, SPECIFIC)? & !CROSSOVER;
+    write(hw, SPECIFIC, specific | crossover_of(automatic))
+}
+
+fn crossover_of(automatic: bool) -> u16 {
+    if automatic {
+        CROSSOVER
+    } else {
+        0
+    }
 }
 
 /// Switches the PHY's power off for as long as the interface is down. A management controller keeps
@@ -177,8 +211,13 @@ fn control_of(mode: LinkModes) -> Result<u16> {
 pub(crate) fn request(hw: &Hw<'_>, request: LinkRequest) -> Result {
     let modes = match request {
         LinkRequest::Negotiate(modes) => modes,
-        LinkRequest::Force(mode) => return write(hw, CONTROL, control_of(mode)?),
+        LinkRequest::Force(mode) => {
+            let control = control_of(mode)?;
+            set_crossover(hw, false)?;
+            return reset(hw, control);
+        }
     };
+    set_crossover(hw, true)?;
     write(hw, OFFER, IEEE_802_3 | offer_of(modes))?;
     let gigabit = read(hw, GIGABIT)? & !(GIGABIT_HALF | GIGABIT_FULL);
     write(hw, GIGABIT, gigabit | gigabit_of(modes))?;
@@ -201,17 +240,20 @@ pub(crate) fn follows(hw: &Hw<'_>, request: LinkRequest) -> Result<bool> {
                 && read(hw, GIGABIT)? & (GIGABIT_HALF | GIGABIT_FULL) == gigabit_of(modes),
         ),
     };
-    Ok(advertises && read(hw, CONTROL)? & fields == control)
+    let crossover = crossover_of(control & NEGOTIATION != 0);
+    Ok(advertises
+        && read(hw, SPECIFIC)? & CROSSOVER == crossover
+        && read(hw, CONTROL)? & fields == control)
 }
 
 /// Switches the loopback to the MAC on; or off, and starts a negotiation.
 pub(crate) fn set_loopback(hw: &Hw<'_>, on: bool) -> Result {
-    let control = if on {
-        LOOPBACK | SPEED_1000 | FULL_DUPLEX
-    } else {
-        NEGOTIATION | NEGOTIATE_NOW
-    };
-    write(hw, CONTROL, control)
+    if !on {
+        return write(hw, CONTROL, NEGOTIATION | NEGOTIATE_NOW);
+    }
+    set_crossover(hw, false)?;
+    reset(hw, SPEED_1000 | FULL_DUPLEX)?;
+    write(hw, CONTROL, LOOPBACK | SPEED_1000 | FULL_DUPLEX)
 }
 
 /// Returns the negotiated use of pause frames: received ones are obeyed, and some are sent (IEEE
@@ -233,7 +275,8 @@ fn resolve_pause(own: u16, other: u16) -> (bool, bool) {
 }
 
 /// Writes a register of the PHY for the user. Returns the request for the link that the PHY works by
-/// then, if the register is one of those that have it.
+/// then, if the register is one of those that have it. A forced mode takes effect at once, whether the
+/// user resets the PHY or not.
 pub(crate) fn write_for_user(
     hw: &Hw<'_>,
     register: Bounded<u32, 5>,
@@ -245,7 +288,11 @@ pub(crate) fn write_for_user(
         return Ok(None);
     }
     let (control, offer, gigabit) = (read(hw, CONTROL)?, read(hw, OFFER)?, read(hw, GIGABIT)?);
-    Ok(Some(request_of(control, offer, gigabit)))
+    let wanted = request_of(control, offer, gigabit);
+    if register == CONTROL && matches!(wanted, LinkRequest::Force(_)) {
+        request(hw, wanted)?;
+    }
+    Ok(Some(wanted))
 }
 
 /// Returns the request for the link that the PHY's registers mean.

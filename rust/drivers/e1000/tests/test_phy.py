@@ -14,7 +14,7 @@ import r4l
 from r4l.net import Interface
 from r4l.pci.faults import Fault
 from r4l.pci.models.e1000 import E1000
-from r4l.pci.models.e1000.phy import PARTNER, PARTNER_ABILITY
+from r4l.pci.models.e1000.phy import PARTNER, PARTNER_ABILITY, SPECIFIC_CONTROL
 
 if TYPE_CHECKING:
     from rust.drivers.e1000.tests.conftest import Ethtool
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.machine(nics=["python:e1000"])
 
 GPAUSEPARAM, SPAUSEPARAM = 0x12, 0x13
+SMIIREG = 0x8949
 CTRL, MANC = 0x00, 0x5820
 RFCE, TFCE = 1 << 27, 1 << 28
 """Bits of CTRL: pause frames are obeyed, and sent (8254x manual, 13.4.1)."""
@@ -81,6 +82,58 @@ def test_a_forced_mode_is_forced_again_after_a_self_test(
     assert card.phy.speed == 100
     assert ethtool.settings()[2:] == (100, 0)
     interface.ping(gateway, count=1)
+
+
+CROSSOVER = 3 << 5
+"""Field of the PHY's register 16: the kind of the cable is found out (13.4.7.1.13)."""
+
+
+def test_a_forced_mode_takes_effect_while_there_is_a_link(
+    card: E1000, ethtool: Ethtool, interface: Interface, gateway: str
+) -> None:
+    """Speed, duplex mode and crossover change with a reset of the PHY, or with a negotiation (11.1.3); a forced mode
+    does not find out the kind of the cable (11.6.2)."""
+    phy = card.phy
+    for speed, full in ((100, True), (10, False)):
+        ethtool.set_link(autoneg=False, speed=speed, full=full)
+        wait_until(lambda speed=speed, full=full: (phy.speed, phy.full_duplex) == (speed, full))  # type: ignore[misc]
+        assert not phy.registers[SPECIFIC_CONTROL] & CROSSOVER
+        interface.wait_for_carrier()
+        interface.ping(gateway, count=1)
+    ethtool.set_link(autoneg=True, advertising=FULL_100 | FULL_1000)
+    wait_until(lambda: phy.speed == 1000)
+    assert phy.registers[SPECIFIC_CONTROL] & CROSSOVER == CROSSOVER
+    interface.wait_for_carrier()
+    interface.ping(gateway, count=1)
+
+
+def test_a_mode_that_is_forced_by_mii_tool_takes_effect(
+    card: E1000, ethtool: Ethtool, interface: Interface, gateway: str
+) -> None:
+    ethtool.vm.run(f"/tmp/relay eth0 {SMIIREG} {struct.pack('<HHHH', 1, 0, 0x2100, 0).hex()}", check=True)
+    wait_until(lambda: (card.phy.speed, card.phy.full_duplex) == (100, True))
+    interface.wait_for_carrier()
+    interface.ping(gateway, count=1)
+
+
+def test_the_loopback_is_one_of_a_forced_mode(
+    card: E1000, ethtool: Ethtool, module: r4l.BuiltModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PHY does not negotiate in loopback (13.4.1)."""
+    if module.name == "e1000":
+        pytest.skip("the card fails the C driver's tests of registers and of the loopback")
+    loops: list[tuple[bool, int]] = []
+    receive = card.receive
+
+    def watched(frame: bytes, **words: bool) -> None:
+        if card.phy.loops:
+            loops.append((card.phy.negotiates, card.phy.speed))
+        receive(frame, **words)
+
+    monkeypatch.setattr(card, "receive", watched)
+    _, results = ethtool.self_test(offline=True)
+    assert set(results.values()) == {0}, results
+    assert set(loops) == {(False, 1000)}
 
 
 @pytest.mark.thorough

@@ -102,6 +102,37 @@ def test_a_forced_speed(stand: Stand, bits: int, speed: int) -> None:
     assert (speed, 0) == (stand.card.STATUS.SPEED, stand.card.STATUS.FD)
 
 
+NEGOTIATED = numbers.NEGOTIATES | numbers.SPEED_HIGH | numbers.FULL_DUPLEX
+
+
+@pytest.mark.parametrize(
+    ("written", "event", "takes_effect"),
+    [
+        ([numbers.SPEED_LOW], None, False),
+        ([numbers.SPEED_LOW, numbers.SPEED_LOW | numbers.RESET], None, True),
+        ([numbers.SPEED_LOW, numbers.SPEED_LOW | numbers.RESTART], None, True),
+        ([numbers.SPEED_LOW | numbers.POWER_DOWN, numbers.SPEED_LOW], None, True),
+        ([numbers.SPEED_LOW], "flap", True),
+    ],
+)
+def test_a_choice_takes_effect_by_certain_events(
+    stand: Stand, written: list[int], event: str | None, takes_effect: bool
+) -> None:
+    """Speed, duplex mode and negotiation (11.1.3)."""
+    phy = stand.card.phy
+    assert phy_read(stand, numbers.CONTROL) == NEGOTIATED
+    for value in written:
+        phy_write(stand, numbers.CONTROL, value)
+    if event:
+        stand.card.call(getattr(stand.card, event))
+    stand.card.advance(1)
+    assert phy_read(stand, numbers.CONTROL) == numbers.SPEED_LOW
+    assert (phy.speed, phy.full_duplex) == ((100, False) if takes_effect else (1000, True))
+    assert stand.card.STATUS.LU
+    speed = stand.card.STATUS.SPEED
+    assert speed == 2 - takes_effect
+
+
 def test_a_reset_of_the_mac(stand: Stand) -> None:
     stand.receive_ring()
     stand.write(IMS, 0x1F)

@@ -20,6 +20,8 @@ RESET, LOOPBACK, SPEED_LOW, NEGOTIATES, POWER_DOWN, ISOLATE, RESTART, FULL_DUPLE
 """Bits of Control (IEEE 802.3, 22.2.4.1)."""
 NEGOTIATED, LINK = 0x20, 0x04
 """Bits of Status (22.2.4.2)."""
+CHOSEN = SPEED_LOW | SPEED_HIGH | FULL_DUPLEX | NEGOTIATES
+"""Bits of Control that take effect with a reset, with a negotiation, with power, or when the link is lost (11.1.3)."""
 SPEEDS = {0: 10, SPEED_LOW: 100, SPEED_HIGH: 1000}
 SPECIFIC_SPEED_SHIFT, SPECIFIC_DUPLEX, RESOLVED, LINK_NOW = 14, 1 << 13, 1 << 11, 1 << 10
 """Bits of PHY Specific Status."""
@@ -73,12 +75,14 @@ class Phy:
         self.cable = True
         self.link = self.negotiating = False
         self.registers: list[int] = []
+        self._works_by = 0
         self.power_on()
 
     def power_on(self) -> None:
         """Set all registers to their values after a hardware reset."""
         self.registers = [RESETS.get(number, 0) for number in range(32)]
         self.registers[ID2] = self._identifier
+        self._works_by = self.registers[CONTROL] & CHOSEN
         self.link = False
 
     @property
@@ -94,14 +98,17 @@ class Phy:
     @property
     def speed(self) -> int:
         """Speed of the link in Mbit/s: 1000 if it was negotiated, else the forced one."""
-        control = self.registers[CONTROL]
-        return 1000 if control & NEGOTIATES else SPEEDS.get(control & (SPEED_LOW | SPEED_HIGH), 1000)
+        return 1000 if self.negotiates else SPEEDS.get(self._works_by & (SPEED_LOW | SPEED_HIGH), 1000)
+
+    @property
+    def negotiates(self) -> bool:
+        """True if speed and duplex mode are negotiated, False if they are forced."""
+        return bool(self._works_by & NEGOTIATES)
 
     @property
     def full_duplex(self) -> bool:
         """True if both ends may send at once."""
-        control = self.registers[CONTROL]
-        return bool(control & (NEGOTIATES | FULL_DUPLEX))
+        return bool(self._works_by & (NEGOTIATES | FULL_DUPLEX))
 
     def read(self, number: int) -> int:
         """Return a register's value, as MDIC reads it."""
@@ -122,21 +129,20 @@ class Phy:
             self._control(before, value)
 
     def _control(self, before: int, value: int) -> None:
-        if value & RESET:
-            # A soft reset keeps what was chosen, and makes it take effect (11.1.3).
-            self.registers[CONTROL] &= ~RESET
-        self.registers[CONTROL] &= ~RESTART
+        # A soft reset keeps what was chosen, and makes it take effect (11.1.3).
+        self.registers[CONTROL] &= ~(RESET | RESTART)
         if not self.powered:
             self._lose()
-        elif value & (RESET | RESTART) or (before ^ value) & (POWER_DOWN | NEGOTIATES):
+        elif value & (RESET | RESTART) or before & POWER_DOWN:
             self.begin()
 
     def begin(self) -> None:
         """Look for a link: negotiate, or without negotiation take the cable as it is."""
         self._lose()
+        self._works_by = self.registers[CONTROL] & CHOSEN
         if not self.cable or not self.powered:
             return
-        if self.registers[CONTROL] & NEGOTIATES:
+        if self.negotiates:
             self.negotiating = True
             self._negotiate()
         else:
@@ -160,7 +166,7 @@ class Phy:
         speed = {10: 0, 100: 1, 1000: 2}[self.speed] << SPECIFIC_SPEED_SHIFT
         registers[SPECIFIC_STATUS] = speed | (SPECIFIC_DUPLEX if self.full_duplex else 0) | RESOLVED | LINK_NOW
         registers[STATUS] |= LINK
-        if registers[CONTROL] & NEGOTIATES:
+        if self.negotiates:
             registers[STATUS] |= NEGOTIATED
             registers[EXPANSION] |= 0x0003
             registers[PARTNER] = PARTNER_ABILITY[PARTNER]
