@@ -159,6 +159,26 @@ def test_the_checksum_of_a_frame_whose_card_is_gone(quiet: r4l.VM, looped: Built
     quiet.klog.wait_for(r"checksum of the kept frame: Err\(EINVAL\)$")
 
 
+def test_the_interrupt_is_the_one_that_the_card_has_now(quiet: r4l.VM, e1000: BuiltModule, kernel: Kernel) -> None:
+    """A card that was disabled and enabled again, after an error of the bus, may have another number."""
+    rerouted = Module(FIXTURES / "rerouted").build(kernel)
+
+    def number() -> int:
+        quiet.run("ip link set eth0 up", check=True)
+        line = quiet.run("grep eth0 /proc/interrupts", check=True).stdout
+        quiet.run("ip link set eth0 down", check=True)
+        assert "eth0" not in quiet.run("cat /proc/interrupts").stdout
+        return int(line.partition(":")[0])
+
+    quiet.insmod(e1000)
+    former = number()
+    quiet.insmod(rerouted, irq=5)
+    assert (number(), former == 5) == (5, False)
+    quiet.rmmod(rerouted.name)
+    assert number() == former
+    quiet.rmmod(e1000.name)
+
+
 def test_rings_that_cannot_be_had_leave_the_old_ones(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
     """The kit has other rings made before it closes the device; this driver has none whose size is no power of two."""
     quiet.insmod(looped, mode=LOOP)

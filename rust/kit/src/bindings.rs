@@ -61,6 +61,8 @@ pub(crate) use kernel::bindings::{
     file,
     file_operations,
     kiocb,
+    pci_dev,
+    pci_irq_vector,
     sk_buff,
     GFP_ATOMIC,
     GFP_KERNEL, //

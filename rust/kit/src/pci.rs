@@ -452,12 +452,12 @@ impl<T: Driver> pci::Driver for Probe<T> {
         // allocates or maps DMA memory for it.
         unsafe { pdev.dma_set_mask_and_coherent(DmaMask::try_new(T::DMA_BITS)?)? };
         let enabled = Enabled::new(pdev, T::USES_PORTS)?;
-        let (vectors, irq) = compat::alloc_irq(bound, T::irq_types())?;
+        let (vectors, _) = compat::alloc_irq(bound, T::irq_types())?;
         let nic = T::probe(pdev, compat::id_info(info));
         // SAFETY: The driver core owns the value from here on. It drops it in post-unbind, before
         // the device is unbound and `'bound` ends, and unbinds all devices before the module's
         // driver is unregistered.
-        let registration = unsafe { Registration::new(Attachment::Bus(bound.as_ref(), irq), nic) }?;
+        let registration = unsafe { Registration::new(Attachment::Pci(bound), nic) }?;
         Ok(Binding {
             registration,
             _vectors: vectors,

@@ -4,7 +4,7 @@
 //!
 //! The fields of [`Private`] are protected by:
 //!
-//! * `control`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
+//! * `control`, `irq`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
 //! * `tx`: the transmit queue's lock. The core holds it during `ndo_start_xmit`, since the kit
 //!   never sets `lltx`.
 //! * `napi_state`: NAPI. The value is stored before `napi_enable` and removed after `napi_disable`.
@@ -42,7 +42,10 @@ use core::{
 };
 use kernel::{
     error::to_result,
-    ffi::c_ulong,
+    ffi::{
+        c_uint,
+        c_ulong, //
+    },
     prelude::*,
     types::Opaque, //
 };
@@ -67,7 +70,10 @@ pub(super) struct Private<D: Driver> {
     pub(super) filter: UnsafeCell<Option<D::Filter>>,
     pub(super) vlans: UnsafeCell<Vlans>,
     pub(super) openings: Openings,
-    pub(super) irq: Option<u32>,
+    /// The PCI device whose interrupt is requested while the device is open.
+    pub(super) pdev: Option<NonNull<bindings::pci_dev>>,
+    /// Number of the requested interrupt.
+    pub(super) irq: UnsafeCell<Option<u32>>,
     pub(super) dev: NonNull<bindings::net_device>,
     pub(super) driver: D,
 }
@@ -233,22 +239,10 @@ impl<D: Driver> Private<D> {
         let dev = self.device();
         let Rings { tx, napi, filter } = rings;
 
-        if let Some(irq) = self.irq {
-            // SAFETY: The argument of the handler is `self`, which is pinned and lives until after
-            // `free_irq` in `close`. The name lives as long as the device.
-            let ret = unsafe {
-                bindings::request_irq(
-                    irq,
-                    Some(Self::interrupt),
-                    bindings::IRQF_SHARED as c_ulong,
-                    (&raw const (*self.dev.as_ptr()).name).cast(),
-                    core::ptr::from_ref(self).cast_mut().cast(),
-                )
-            };
-            if let Err(e) = to_result(ret) {
-                self.driver.stop(dev, Rings { tx, napi, filter });
-                return Err(e);
-            }
+        // SAFETY: The RTNL lock is held.
+        if let Err(e) = unsafe { self.request_irq() } {
+            self.driver.stop(dev, Rings { tx, napi, filter });
+            return Err(e);
         }
 
         self.openings.turn();
@@ -267,6 +261,38 @@ impl<D: Driver> Private<D> {
         unsafe { bindings::netif_tx_start_queue(self.txq()) };
         self.driver.start(dev);
         self.look_in(D::WATCHDOG_MS);
+        Ok(())
+    }
+
+    /// Requests the interrupt of a PCI device, by its present number: the number can be another one
+    /// when the device was disabled and enabled again.
+    ///
+    /// Context: process. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// The RTNL lock is held, and no interrupt is requested.
+    unsafe fn request_irq(&self) -> Result {
+        let Some(pdev) = self.pdev else {
+            return Ok(());
+        };
+        // SAFETY: The device is valid, and has a vector for as long as the network device is
+        // registered (`Attachment::Pci`).
+        let irq = unsafe { bindings::pci_irq_vector(pdev.as_ptr(), 0) };
+        to_result(irq)?;
+        // SAFETY: The argument of the handler is `self`, which is pinned and lives until after
+        // `free_irq` in `close`. The name lives as long as the device.
+        to_result(unsafe {
+            bindings::request_irq(
+                irq as c_uint,
+                Some(Self::interrupt),
+                bindings::IRQF_SHARED as c_ulong,
+                (&raw const (*self.dev.as_ptr()).name).cast(),
+                core::ptr::from_ref(self).cast_mut().cast(),
+            )
+        })?;
+        // SAFETY: The lock that protects `irq` is held.
+        unsafe { *self.irq.get() = Some(irq as u32) };
         Ok(())
     }
 
@@ -370,8 +396,9 @@ impl<D: Driver> Private<D> {
         }
         // SAFETY: The queue is valid, and no frame is in flight, since the rings are freed.
         unsafe { bindings::netdev_tx_reset_queue(self.txq()) };
-        if let Some(irq) = self.irq {
-            // SAFETY: Requested in `run` with the same argument.
+        // SAFETY: The lock that protects `irq` is held.
+        if let Some(irq) = unsafe { (*self.irq.get()).take() } {
+            // SAFETY: Requested in `request_irq` with the same argument.
             unsafe { bindings::free_irq(irq, core::ptr::from_ref(self).cast_mut().cast()) };
         }
     }

@@ -33,8 +33,8 @@ use kernel::{
 
 /// Parent of a network device.
 pub(crate) enum Attachment<'bound> {
-    /// A device on a bus, with the number of its interrupt.
-    Bus(&'bound kernel::device::Device<kernel::device::Bound>, u32),
+    /// A PCI device, for which an interrupt vector is allocated.
+    Pci(&'bound kernel::pci::Device<kernel::device::Bound>),
     /// No parent, for a virtual device with this name, where `%d` stands for a number.
     Nowhere(&'static CStr),
 }
@@ -107,10 +107,12 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).filter).write(UnsafeCell::new(None));
             (&raw mut (*private).vlans).write(UnsafeCell::new(Vlans::new()));
             (&raw mut (*private).openings).write(Openings::new(dev));
-            (&raw mut (*private).irq).write(match place {
-                Attachment::Bus(_, irq) => Some(irq),
+            (&raw mut (*private).pdev).write(match place {
+                // `pci::Device` is `repr(transparent)` over `Opaque<struct pci_dev>`.
+                Attachment::Pci(parent) => Some(NonNull::from(parent).cast()),
                 Attachment::Nowhere(_) => None,
             });
+            (&raw mut (*private).irq).write(UnsafeCell::new(None));
             (&raw mut (*private).dev).write(dev);
             compat::raw_try_init(&raw mut (*private).driver, driver)?;
         }
@@ -147,7 +149,8 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (*raw).hw_features |= switched | set.off.into_raw();
             (*raw).vlan_features |= set.in_vlan.into_raw();
             match place {
-                Attachment::Bus(parent, _) => {
+                Attachment::Pci(parent) => {
+                    let parent: &kernel::device::Device<_> = parent.as_ref();
                     (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();
                 }
                 Attachment::Nowhere(name) => {
