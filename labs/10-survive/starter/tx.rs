@@ -87,8 +87,9 @@ const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 2;
 /// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// Number of free descriptors at which a stopped queue is woken.
-const WAKE_AT: usize = 256;
+/// Number of free descriptors at which a stopped queue is woken. The smallest ring has them
+/// (`desc::MIN`).
+pub(crate) const WAKE_AT: usize = 256;
 
 /// Returns those of `features` that the card has for a frame: the stack cuts it into segments that
 /// are too small for the card.

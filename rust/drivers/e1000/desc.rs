@@ -2,6 +2,7 @@
 
 //! Descriptors, and the rings of them in coherent memory.
 
+use crate::tx::WAKE_AT;
 use kernel::{
     bitfield,
     device::{
@@ -19,11 +20,23 @@ pub(crate) const COUNT: usize = 256;
 /// Size of a ring of that length, in bytes.
 pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 
-/// Number of descriptors of the smallest ring, with room for the largest frame twice (`tx`). As all
-/// greater powers of two it is a multiple of 128 bytes (13.4.27, 13.4.38).
-const MIN: u32 = 128;
+/// Number of descriptors of the smallest ring, with room for the largest frame twice: 256 if the
+/// kernel has frames in very many pieces (CONFIG_MAX_SKB_FRAGS). As all greater powers of two it is a
+/// multiple of 128 bytes (13.4.27, 13.4.38).
+const MIN: u32 = smallest(WAKE_AT);
 /// Number of descriptors of the largest ring, 64 KiB of coherent memory.
 pub(crate) const MAX: u32 = 4096;
+
+/// Returns the number of descriptors of the smallest ring in which so many can be free. One is always
+/// unused (3.4).
+const fn smallest(free: usize) -> u32 {
+    let count = (free + 1).next_power_of_two() as u32;
+    if count < 128 {
+        128
+    } else {
+        count
+    }
+}
 
 /// Returns the possible number of descriptors next to a wanted one: a power of two, so that an
 /// index needs no division and no comparison.
@@ -188,6 +201,14 @@ impl<'bound> Descriptors<'bound> {
 #[kunit_tests(e1000_desc)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stopped_queue_can_be_woken_on_each_ring() {
+        for (free, count) in [(0, 128), (72, 128), (127, 128), (128, 256), (255, 256)] {
+            assert_eq!(smallest(free), count);
+        }
+        assert!(WAKE_AT < MIN as usize && MIN as usize <= COUNT);
+    }
 
     #[test]
     fn rings_have_sizes_that_the_card_can_do() {
