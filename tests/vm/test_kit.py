@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,38 @@ def test_the_interrupt_is_the_one_that_the_card_has_now(quiet: r4l.VM, e1000: Bu
     assert (number(), former == 5) == (5, False)
     quiet.rmmod(rerouted.name)
     assert number() == former
+    quiet.rmmod(e1000.name)
+
+
+@pytest.mark.parametrize(
+    ("steps", "there"),
+    [
+        ("srr", "-++"),
+        pytest.param("exd", "--+", marks=pytest.mark.thorough),
+        # The system goes to sleep while the card recovers.
+        ("esxdr", "----+"),
+        pytest.param("esxrd", "----+", marks=pytest.mark.thorough),
+        # The card is lost, and does not come back with the system.
+        ("esrsr", "-----"),
+    ],
+)
+def test_a_card_is_back_when_no_reason_keeps_it_away(
+    quiet: r4l.VM, e1000: BuiltModule, kernel: Kernel, steps: str, there: str
+) -> None:
+    quiet.insmod(e1000)
+    quiet.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0", check=True)
+    absent = Module(FIXTURES / "absent").build(kernel)
+    quiet.insmod(absent, steps=steps)
+    quiet.klog.sync()
+    log = quiet.klog.text()
+    said = re.findall(r"absent: (\w): (there|absent)$", log, re.MULTILINE)
+    assert "".join(letter for letter, _ in said) == steps
+    assert "".join({"there": "+", "absent": "-"}[place] for _, place in said) == there
+    assert re.findall(r"absent: resumed: (-?\d+)$", log, re.MULTILINE) == ["0"] * steps.count("r")
+    assert log.count("eth0: open") == 1 + ("+" in there)
+    if "+" in there:
+        quiet.run("ping -c1 -W5 10.0.2.2", check=True)
+    quiet.rmmod(absent.name)
     quiet.rmmod(e1000.name)
 
 

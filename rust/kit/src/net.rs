@@ -78,6 +78,7 @@ pub use self::{
     statistics::DeviceCounts,
     wake::WakeOn, //
 };
+pub(crate) use power::Absence;
 pub(crate) use registration::{
     Attachment,
     Registration, //

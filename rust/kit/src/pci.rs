@@ -40,6 +40,7 @@ use crate::{
     module::Initialised,
     net::{
         self,
+        Absence,
         Attachment,
         Registration, //
     }, //
@@ -223,7 +224,9 @@ impl<T: Driver> Operations<T> {
     /// Called by the PM core, with the lock of a device that is bound to this driver.
     unsafe extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
         // SAFETY: As required of the caller.
-        unsafe { Self::binding(dev) }.registration.detach(true);
+        unsafe { Self::binding(dev) }
+            .registration
+            .detach(Absence::Asleep, true);
         0
     }
 
@@ -233,7 +236,7 @@ impl<T: Driver> Operations<T> {
     unsafe extern "C" fn resume(dev: *mut bindings::device) -> c_int {
         // SAFETY: As required of the caller.
         let binding = unsafe { Self::binding(dev) };
-        from_result(|| binding.registration.attach().map(|()| 0))
+        from_result(|| binding.registration.attach(Absence::Asleep).map(|()| 0))
     }
 
     /// Stops the device before the system goes down or another kernel runs, so that the device no
@@ -248,9 +251,10 @@ impl<T: Driver> Operations<T> {
         let binding = unsafe { Self::binding(&raw mut (*pdev).dev) };
         // SAFETY: The kernel writes it before it calls this.
         let state = unsafe { (&raw const system_state).read() };
-        let armed = binding
-            .registration
-            .detach(state != bindings::system_states_SYSTEM_RESTART);
+        let armed = binding.registration.detach(
+            Absence::Asleep,
+            state != bindings::system_states_SYSTEM_RESTART,
+        );
         if state == bindings::system_states_SYSTEM_POWER_OFF {
             // SAFETY: `pdev` is valid. Failure leaves a device that is stopped.
             unsafe {

@@ -5,6 +5,7 @@
 //! The fields of [`Private`] are protected by:
 //!
 //! * `control`, `irq`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
+//! * `absences`: the RTNL lock.
 //! * `tx`: the transmit queue's lock. The core holds it during `ndo_start_xmit`, since the kit
 //!   never sets `lltx`.
 //! * `napi_state`: NAPI. The value is stored before `napi_enable` and removed after `napi_disable`.
@@ -74,6 +75,8 @@ pub(super) struct Private<D: Driver> {
     pub(super) pdev: Option<NonNull<bindings::pci_dev>>,
     /// Number of the requested interrupt.
     pub(super) irq: UnsafeCell<Option<u32>>,
+    /// The reasons for which the device is absent, as bits of [`Absence`](super::power::Absence).
+    pub(super) absences: UnsafeCell<u8>,
     pub(super) dev: NonNull<bindings::net_device>,
     pub(super) driver: D,
 }

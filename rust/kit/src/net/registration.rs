@@ -113,6 +113,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
                 Attachment::Nowhere(_) => None,
             });
             (&raw mut (*private).irq).write(UnsafeCell::new(None));
+            (&raw mut (*private).absences).write(UnsafeCell::new(0));
             (&raw mut (*private).dev).write(dev);
             compat::raw_try_init(&raw mut (*private).driver, driver)?;
         }
@@ -202,20 +203,22 @@ impl<D: Driver> Registration<'_, D> {
     }
 
     /// Detaches the device from the stack and closes it. If `arm` is true, and the user wants the
-    /// device to wake the system, it is armed for that; returns true if it was.
+    /// device to wake the system, it is armed for that, unless it is absent for an error; returns
+    /// true if it was.
     ///
     /// Context: process, without the RTNL lock, which it takes. May sleep.
-    pub(crate) fn detach(&self, arm: bool) -> bool {
+    pub(crate) fn detach(&self, reason: super::power::Absence, arm: bool) -> bool {
         // SAFETY: Registered, by the type invariant.
-        unsafe { Private::<D>::of(self.dev.as_ptr()).detach(arm) }
+        unsafe { Private::<D>::of(self.dev.as_ptr()).detach(reason, arm) }
     }
 
-    /// Opens the device if its interface is up, and attaches it to the stack.
+    /// Takes back one reason for which the device is absent. If there is no other, opens the device
+    /// if its interface is up, and attaches it to the stack.
     ///
     /// Context: process, without the RTNL lock, which it takes. May sleep.
-    pub(crate) fn attach(&self) -> Result {
+    pub(crate) fn attach(&self, reason: super::power::Absence) -> Result {
         // SAFETY: Registered, by the type invariant.
-        unsafe { Private::<D>::of(self.dev.as_ptr()).attach() }
+        unsafe { Private::<D>::of(self.dev.as_ptr()).attach(reason) }
     }
 }
 

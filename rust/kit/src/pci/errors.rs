@@ -14,6 +14,7 @@ use super::{
     Driver,
     Operations, //
 };
+use crate::net::Absence;
 use core::marker::PhantomData;
 use kernel::{
     bindings::{
@@ -141,7 +142,7 @@ impl<T: Recovery> Operations<T> {
         //
         // SAFETY: `pdev` is valid.
         unsafe { bindings::pci_clear_master(pdev) };
-        binding.registration.detach(false);
+        binding.registration.detach(Absence::Error, false);
         let channel = match state {
             bindings::pci_channel_io_normal => Channel::Normal,
             bindings::pci_channel_io_frozen => Channel::Frozen,
@@ -190,6 +191,6 @@ impl<T: Recovery> Operations<T> {
             Self::binding(&raw mut (*pdev).dev)
         };
         // A failure was reported, and the interface is down.
-        let _ = binding.registration.attach();
+        let _ = binding.registration.attach(Absence::Error);
     }
 }
