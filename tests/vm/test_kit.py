@@ -212,6 +212,17 @@ def test_a_card_is_back_when_no_reason_keeps_it_away(
     quiet.rmmod(e1000.name)
 
 
+@pytest.mark.machine(nics=[], extra=("-device", "nvme,serial=1"))
+def test_the_interrupt_of_a_device_is_requested_once(vm: r4l.VM, kernel: Kernel) -> None:
+    """The kernel would free the vectors of the first request when the second one fails."""
+    twice = Module(FIXTURES / "twice").build(kernel)
+    for _ in range(2):
+        vm.insmod(twice)
+        assert vm.run("grep -c twice /proc/interrupts").stdout.strip() == "1"
+        vm.rmmod(twice.name)
+    assert re.findall(r"request: (.*)$", vm.klog.text(), re.MULTILINE) == ["Ok(())", "Err(EBUSY)"] * 2
+
+
 def test_rings_that_cannot_be_had_leave_the_old_ones(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
     """The kit has other rings made before it closes the device; this driver has none whose size is no power of two."""
     quiet.insmod(looped, mode=LOOP)

@@ -13,7 +13,15 @@ use crate::{
     compat, //
 };
 use kernel::{
-    device::Bound,
+    bindings::{
+        __devres_alloc_node,
+        devres_destroy,
+        devres_get, //
+    },
+    device::{
+        Bound,
+        Device, //
+    },
     devres,
     error::to_result,
     ffi::{
@@ -47,12 +55,18 @@ pub trait Handler: Send + Sync + 'static {
 /// requested for the device earlier, such as a [`pci::DevresBar`].
 ///
 /// `name` is the handler's in /proc/interrupts.
+///
+/// # Errors
+///
+/// `EBUSY`: the interrupt is requested already. The kernel knows one allocation of vectors for a device,
+/// and would free them under the first handler.
 pub fn request<H: Handler>(
     pdev: &pci::Device<Bound>,
     types: pci::IrqTypes,
     name: &'static CStr,
     handler: Arc<H>,
 ) -> Result {
+    let mark = Mark::set(pdev.as_ref())?;
     let (vectors, irq) = compat::alloc_irq(pdev, types)?;
     // SAFETY: The value is dropped when the device is unbound, so the device is bound for as long.
     // Types that differ in a lifetime have the same layout.
@@ -60,7 +74,72 @@ pub fn request<H: Handler>(
         core::mem::transmute::<compat::IrqVectors<'_>, compat::IrqVectors<'static>>(vectors)
     };
     let registration = Registration::new(irq, name, handler, vectors)?;
-    devres::register(pdev.as_ref(), registration, GFP_KERNEL)
+    devres::register(pdev.as_ref(), registration, GFP_KERNEL)?;
+    mark.keep();
+    Ok(())
+}
+
+/// Mark of a device whose interrupt is requested: a resource of the device without content. Taken away
+/// on drop.
+struct Mark<'a>(&'a Device<Bound>);
+
+impl<'a> Mark<'a> {
+    /// Marks a device.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: it has a mark. `ENOMEM`: there is no memory.
+    fn set(dev: &'a Device<Bound>) -> Result<Self> {
+        // SAFETY: `release` may be called with any resource, and lives as long as the module, whose
+        // driver is unbound before.
+        let new = unsafe {
+            __devres_alloc_node(
+                Some(Self::release),
+                1,
+                bindings::GFP_KERNEL,
+                bindings::NUMA_NO_NODE,
+                c"kit::irq".as_char_ptr(),
+            )
+        };
+        if new.is_null() {
+            return Err(ENOMEM);
+        }
+        // The kernel finds a resource by its `release`, and adds the new one under the same lock, or
+        // frees it.
+        //
+        // SAFETY: The device is valid and bound, and `new` was just allocated.
+        let found = unsafe { devres_get(as_raw(dev), new, None, core::ptr::null_mut()) };
+        if found != new {
+            return Err(EBUSY);
+        }
+        Ok(Self(dev))
+    }
+
+    /// Leaves the mark on the device, until that is unbound.
+    fn keep(self) {
+        core::mem::forget(self);
+    }
+
+    unsafe extern "C" fn release(_dev: *mut bindings::device, _mark: *mut c_void) {}
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The device is valid, and has the mark, as only `self` takes it away.
+        unsafe {
+            devres_destroy(
+                as_raw(self.0),
+                Some(Self::release),
+                None,
+                core::ptr::null_mut(),
+            )
+        };
+    }
+}
+
+fn as_raw(dev: &Device<Bound>) -> *mut bindings::device {
+    // `Device` is `repr(transparent)` over `Opaque<struct device>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
 }
 
 /// A requested interrupt.
