@@ -289,8 +289,9 @@ impl<T: Driver> Module<T> {
         try_pin_init!(Self {
             _: { initialised.begin()? },
             _: { T::load() },
-            _registration <- driver::Registration::new(name, module),
+            // Before the registration, which can fail.
             _unloaded: Unloaded(PhantomData),
+            _registration <- driver::Registration::new(name, module),
         })
     }
 }
