@@ -59,6 +59,7 @@ def mii(online: r4l.VM, relay: Path) -> Mii:
 def test_registers_are_read_and_written(mii: Mii, interface: Interface, gateway: str, module: r4l.BuiltModule) -> None:
     interface.ping(gateway, count=1)
     assert mii.ask(GMIIPHY)[0] == (0 if module.name == "e1000" else 1), "the C driver tells no number"
+    assert mii.ask(GMIIPHY, 32)[0] == mii.ask(GMIIPHY)[0], "whatever the register is"
     assert mii.read(PHY_ID1) == 0x0141
     assert mii.read(STATUS) & HAS_LINK
     mii.ask(SMIIREG, OFFER, 0x0101)

@@ -41,7 +41,9 @@ impl<D: Driver> Private<D> {
             match command as u32 {
                 bindings::SIOCGMIIPHY => {
                     data.phy_id = D::PHY_ADDRESS.into();
-                    this.read_phy(data)?;
+                    // Others of the kernel's drivers return the register, too (`generic_mii_ioctl`).
+                    // The question is for the number, which there is without any register.
+                    let _ = this.read_phy(data);
                 }
                 bindings::SIOCGMIIREG => this.read_phy(data)?,
                 // The core has checked for CAP_NET_ADMIN.
