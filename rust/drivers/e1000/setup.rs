@@ -144,7 +144,7 @@ impl Setup {
     }
 
     /// Keeps a request for the link. It is written to the PHY now if the card is `up`, otherwise by
-    /// the next [`Self::apply`].
+    /// the next [`Self::apply`]. After an error the former request stays.
     pub(crate) fn set_request(&self, hw: &Hw<'_>, up: bool, request: LinkRequest) -> Result {
         let (forced, modes) = match request {
             // 1000BASE-T needs a negotiation, of master and slave (IEEE 802.3, 40.5.2), so this mode
@@ -153,9 +153,11 @@ impl Setup {
             LinkRequest::Force(modes) => (true, modes),
             LinkRequest::Negotiate(modes) => (false, modes),
         };
+        let former = (self.forced.load(Relaxed), self.modes.load(Relaxed));
         self.keep(forced, modes);
         if up {
-            self.negotiate(hw)?;
+            self.negotiate(hw)
+                .inspect_err(|_| self.keep(former.0, LinkModes::from_raw(former.1)))?;
         }
         Ok(())
     }
@@ -189,11 +191,13 @@ impl Setup {
         }
     }
 
-    /// Keeps the use of pause frames, and starts a negotiation if they are negotiated.
+    /// Keeps the use of pause frames, and starts a negotiation if they are negotiated. After an error
+    /// the former use stays.
     ///
     /// # Errors
     ///
     /// `EINVAL`: they are to be negotiated, and the link is not (`struct ethtool_pauseparam`).
+    /// Others: the PHY does not answer.
     pub(crate) fn set_pause(&self, hw: &Hw<'_>, up: bool, pause: Pause) -> Result {
         if pause.negotiate && self.forced.load(Relaxed) {
             return Err(EINVAL);
@@ -204,7 +208,7 @@ impl Setup {
                 bits |= bit;
             }
         }
-        self.pause.store(bits, Relaxed);
+        let former = self.pause.xchg(bits, Relaxed);
         if !pause.negotiate {
             self.apply_pause(hw);
             return Ok(());
@@ -220,6 +224,7 @@ impl Setup {
         let modes = LinkModes::from_raw(self.modes.load(Relaxed));
         let modes = modes.without(both).with(offer);
         self.set_request(hw, up, LinkRequest::Negotiate(modes))
+            .inspect_err(|_| self.pause.store(former, Relaxed))
     }
 
     /// Sets the negotiated use of pause frames when a link has come up. There are none on a link that

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.machine(nics=["python:e1000"])
 
 GPAUSEPARAM, SPAUSEPARAM = 0x12, 0x13
-SMIIREG = 0x8949
+GMIIPHY, SMIIREG = 0x8947, 0x8949
 CTRL, MANC = 0x00, 0x5820
 RFCE, TFCE = 1 << 27, 1 << 28
 """Bits of CTRL: pause frames are obeyed, and sent (8254x manual, 13.4.1)."""
@@ -104,6 +104,24 @@ def test_a_forced_mode_takes_effect_while_there_is_a_link(
     wait_until(lambda: phy.speed == 1000)
     assert phy.registers[SPECIFIC_CONTROL] & CROSSOVER == CROSSOVER
     interface.wait_for_carrier()
+    interface.ping(gateway, count=1)
+
+
+def test_settings_that_the_phy_did_not_take_are_not_kept(
+    card: E1000, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
+) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver does not look whether the PHY answers")
+    settings, pauses = ethtool.settings(), ethtool.ask(GPAUSEPARAM, bytes(12))
+    number = f"/tmp/relay eth0 {GMIIPHY} {struct.pack('<HHHH', 0, 0, 0, 0).hex()}"
+    card.faults.add(Fault("all-ones", "MDIC", times=0))
+    with pytest.raises(OSError, match="EIO"):
+        ethtool.set_link(autoneg=False, speed=100, full=True)
+    with pytest.raises(OSError, match="EIO"):
+        ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 1))
+    assert ethtool.vm.run(number, check=True).stdout.startswith("0100")
+    card.faults.clear()
+    assert (ethtool.settings(), ethtool.ask(GPAUSEPARAM, bytes(12))) == (settings, pauses)
     interface.ping(gateway, count=1)
 
 
