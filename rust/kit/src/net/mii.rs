@@ -41,8 +41,8 @@ impl<D: Driver> Private<D> {
             match command as u32 {
                 bindings::SIOCGMIIPHY => {
                     data.phy_id = D::PHY_ADDRESS.into();
-                    // Others of the kernel's drivers return the register, too (`generic_mii_ioctl`).
-                    // The question is for the number, which there is without any register.
+                    // The kernel's own libraries return the register, too (drivers/net/mii.c). The
+                    // question is for the number, which there is without any register.
                     let _ = this.read_phy(data);
                 }
                 bindings::SIOCGMIIREG => this.read_phy(data)?,
