@@ -120,6 +120,11 @@ impl<'a> Mark<'a> {
         core::mem::forget(self);
     }
 
+    /// Frees nothing: the resource has no content.
+    ///
+    /// # Safety
+    ///
+    /// None; the driver core calls it when the device is unbound.
     unsafe extern "C" fn release(_dev: *mut bindings::device, _mark: *mut c_void) {}
 }
 
