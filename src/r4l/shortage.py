@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from r4l.errors import NO_SPACE
 ROOM = 64 << 20
 """Bytes that a disk must have room for. With less, a build may have failed for lack of space, and removed files
 since."""
+SCARCE = 512 << 20
+"""Bytes of available memory, below which a refused allocation may be the machine's fault."""
 STARVED = 0.75
 """Share of time that a thread was ready without a processor, above which it is starved: it then runs at a quarter of
 its speed or less. Two busy guests on a host of two processors wait for half of the time."""
@@ -62,6 +65,23 @@ def oom_kills() -> int:
     except (OSError, ValueError):
         pass
     return 0
+
+
+def memory_is_scarce() -> bool:
+    """True if this machine may refuse memory to this process: little is available, or a limit on address space holds.
+
+    Otherwise Linux refuses only what exceeds the whole machine (Documentation/mm/overcommit-accounting.rst): a size
+    that a guest's number has led to.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return True
+    try:
+        if Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip() == "2":
+            return True
+        rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        return int(rows["MemAvailable"].split()[0]) << 10 < SCARCE
+    except (OSError, ValueError, KeyError):
+        return True
 
 
 def tasks(pid: int) -> Iterator[tuple[Path, float, float]]:

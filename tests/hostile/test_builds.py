@@ -78,6 +78,24 @@ def test_a_student_is_judged_who_blames(what: str, kernel: Kernel, tmp_path: Pat
     assert verdict.missed
 
 
+def test_a_student_is_judged_whose_driver_prints_the_words_of_qemus_fault(kernel: Kernel, tmp_path: Path) -> None:
+    """Regression: one printed line excused each failure on an emulated machine."""
+    workspace = Workspace.start(Lab.named("hello"), tmp_path / "prints")
+    source = workspace.folder / "hello.rs"
+    text = source.read_text(encoding="utf-8")
+    begin, found, rest = text.partition("-> Result<Self> {\n")
+    assert found
+    source.write_text(f'{begin}{found}        pr_info!("\\nOops: int3: 0000 [#1]\\n");\n{rest}', encoding="utf-8")
+    done = Check(workspace, [kernel])
+    try:
+        verdict = done.run()
+    finally:
+        done.discard()
+    assert not verdict.build, verdict.build
+    assert verdict.unjudged == ()
+    assert any("int3" in outcome.seen for outcome in verdict.outcomes), "the line was taken for a complaint"
+
+
 def test_the_folders_build_goes_on_after_a_refusal(
     module: Module, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,6 @@ class Rig:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.cpus = DRAW.randint(1, 3)
         self.name = "linux,dummy-virt"
         extra = []
         if kernel.arch == "x86_64":
@@ -52,12 +51,13 @@ class Rig:
         self.vm = r4l.VM(
             kernel,
             nics=[Nic("virtio-net-pci"), card],
-            cpus=self.cpus,
+            cpus=DRAW.randint(1, 3),
             modules=["virtio_net"],
             extra=extra,
             snapshot=False,
             workdir=workdirs.make(None),
         )
+        self.cpus = self.vm.machine.cpus
         self.vm.start()
 
     def close(self) -> None:

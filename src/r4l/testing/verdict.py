@@ -11,7 +11,7 @@ import pytest
 
 from r4l.errors import EnvironmentFault
 from r4l.vm import VM
-from r4l.vm.blame import host_fault
+from r4l.vm.blame import host_fault, stray_breakpoint
 
 _VM = pytest.StashKey[VM]()
 _FAILED = pytest.StashKey[bool]()
@@ -21,6 +21,9 @@ send."""
 UNFAILED = (KeyboardInterrupt, GeneratorExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
 """Exceptions that end a test without failing it. Other outcomes of pytest's, such as `pytest.fail` and a time-out, are
 failures, and no subclass of Exception."""
+STRAY = "r4l_stray"
+"""Attribute of a report whose machine may have had QEMU's fault with breakpoints (`r4l.vm.blame.stray_breakpoint`)."""
+UNSURE = "The driver may be to blame, too: run the test again with --r4l-again, which decides on one processor."
 LINES = 40
 """Lines of the kernel log in a failed test's report."""
 
@@ -127,12 +130,17 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
 
 
 def excuse(item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> None:
-    """Turn a failure into an error if the host kept the test from its verdict."""
+    """Turn a failure into an error if the host kept the test from its verdict, or QEMU may have."""
     if not outcome.failed or call.excinfo is None:
         return
-    if fault := host_fault(call.excinfo.value, machine(item)):
+    vm = machine(item)
+    stray = stray_breakpoint(vm) if vm else ""
+    if stray:
+        setattr(outcome, STRAY, stray)
+    if fault := host_fault(call.excinfo.value, vm) or stray:
         setattr(outcome, FAULT, fault)
-        outcome.sections.append(("could not be judged", f"{fault}\nThe driver is not to blame: run the test again."))
+        advice = UNSURE if fault == stray else "The driver is not to blame: run the test again."
+        outcome.sections.append(("could not be judged", f"{fault}\n{advice}"))
         if outcome.when == "call":
             # pytest and all readers of its reports count a failed set-up as an error.
             outcome.when = "setup"

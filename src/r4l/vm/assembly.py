@@ -23,6 +23,7 @@ from r4l.vm.accel import Choice
 from r4l.vm.devices import DeviceLike, fixed, split
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
+from r4l.vm.one_cpu import number_of
 from r4l.vm.prepare import Preparation
 from r4l.vm.share import Share, modules_for
 
@@ -137,6 +138,7 @@ def assemble(
         modules = (*modules, *(name for name in needed if name not in modules))
         rootfs = Rootfs.build(kernel, modules=modules, files=files)
     choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
+    cpus = number_of(cpus, choice.name)
     slow = snapshots.is_slow(kernel)
     clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
     plugs = bool(own_devices or own_cards)

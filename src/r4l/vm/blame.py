@@ -2,8 +2,9 @@
 """Attribute an error to the host or to the guest.
 
 Faults of the host: no disk space, no memory, QEMU killed from outside or refused, a time-out while the host gave the
-machine too little processor time, and a breakpoint that only an emulated processor can run into. Floods, hangs and
-crashes of QEMU that a guest causes are the guest's.
+machine too little processor time. Floods, hangs and crashes of QEMU that a guest causes are the guest's. A breakpoint
+that an emulated processor may have run into by QEMU's fault is told by the guest's words only, so it excuses nothing:
+it is a reason to try again, with one processor.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from r4l.errors import NO_SPACE, EnvironmentFault, R4LError
-from r4l.shortage import STARVED, tasks
+from r4l.shortage import STARVED, memory_is_scarce, tasks
 from r4l.vm.errors import QemuDied
 from r4l.vm.live import LiveVM
 
@@ -31,17 +32,15 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
     """Return the host's fault that prevents a verdict; empty if the error is a result about the guest.
 
     Args:
-        vm: the machine, needed for the reason of a time-out and for its log.
+        vm: the machine, needed for the reason of a time-out.
     """
-    if vm is not None and (found := stray_breakpoint(vm)):
-        return found
     links: list[BaseException] = [error]
     while (cause := links[-1].__cause__) is not None and cause not in links:
         links.append(cause)
     for one in links:
         if isinstance(one, EnvironmentFault) or (isinstance(one, QemuDied) and not one.crashed):
             return one.cause
-        if isinstance(one, MemoryError):
+        if isinstance(one, MemoryError) and memory_is_scarce():
             return "this machine has no memory left"
         if isinstance(one, OSError) and one.errno in NO_MEANS:
             return str(one)
@@ -54,10 +53,12 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
 
 
 def stray_breakpoint(vm: LiveVM) -> str:
-    """Describe a breakpoint of the kernel's own patching that an emulated processor ran into; empty if none did.
+    """Describe a breakpoint of the kernel's own patching that an emulated processor may have run into; empty if none
+    did.
 
     `Splat.stray_breakpoint` says how that happens. One in a module is the module's: only the kernel's own code is
-    patched while others run it.
+    patched while others run it. A driver can print the same words, or run into a breakpoint at will, so the machine's
+    work has to be done again with one processor, where QEMU does not have the fault, and that counts.
     """
     if not vm.begun or vm.machine.accel != "tcg" or vm.machine.cpus < 2:
         return ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_a_check_with_a_mistake_judges_nobody(tmp_path: Path) -> None:
 
 def _raised(act: str, work: Path) -> BaseException:
     try:
-        exec(act, {"re": re, "json": json, "work": work, "VerdictError": VerdictError})
+        exec(act, {"re": re, "json": json, "ast": ast, "work": work, "VerdictError": VerdictError})
     except BaseException as error:  # noqa: BLE001 (whatever it is, it is the subject)
         return error
     raise AssertionError(act)
@@ -106,6 +107,8 @@ def _raised(act: str, work: Path) -> BaseException:
         "int('what a guest printed')",
         "''.splitlines()[0]",
         "json.loads('what a guest printed')",
+        "ast.literal_eval('what a guest printed (')",
+        "compile('what a student wrote (', work / 'test_it.py', 'exec')",
         "re.match('a', 'what a guest printed').group()",
         "re.match('a', 'what a guest printed')[0]",
         "{}['eth0']",
@@ -118,6 +121,7 @@ def _raised(act: str, work: Path) -> BaseException:
     ],
 )
 def test_what_a_student_can_bring_about_is_a_miss(act: str, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").touch()
     assert not is_broken(_raised(act, tmp_path), [tmp_path])
 
 

@@ -182,3 +182,54 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+STRAY = """
+import pytest
+from types import SimpleNamespace
+from r4l.errors import GuestTimeout
+from r4l.klog import KernelLog
+from r4l.testing import verdict
+from r4l.vm.one_cpu import number_of
+
+@pytest.fixture
+def cpus(request):
+    number = number_of(2, "tcg")
+    log = KernelLog()
+    log.feed("<4>[    3.000000] Oops: int3: 0000 [#1]")
+    log.finish()
+    verdict.watch(request.node, SimpleNamespace(
+        begun=1.0, machine=SimpleNamespace(accel="tcg", cpus=number), klog=log, cards={}, devices=[], workdir="",
+        running=False, floods=[], check=lambda: None, model_errors=lambda: [],
+    ))
+    return number
+
+@pytest.mark.checkpoint("qemus")
+def test_qemus(cpus):
+    assert cpus == 1
+
+@pytest.mark.checkpoint("hangs")
+def test_hangs(cpus):
+    if cpus == 2:
+        raise GuestTimeout("it does not answer")
+
+@pytest.mark.checkpoint("drivers")
+def test_drivers(cpus):
+    assert False
+
+@pytest.mark.checkpoint("last")
+def test_last():
+    assert number_of(2, "tcg") == 2
+"""
+
+
+def test_a_line_of_the_guest_s_does_not_keep_a_check_from_its_verdict(tmp_path: Path) -> None:
+    """Regression: after a printed `Oops: int3:` no failure counted. One processor, where QEMU has no such fault,
+    decides."""
+    found = run(tmp_path, STRAY)
+    assert {name: (one["passed"], one["fault"]) for name, one in found.items()} == {
+        "qemus": (True, ""),
+        "hangs": (True, ""),
+        "drivers": (False, ""),
+        "last": (True, ""),
+    }

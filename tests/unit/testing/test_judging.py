@@ -120,3 +120,56 @@ def test_slow():
     done = run(tmp_path, text, "--r4l-again", "-k", "slow")
     assert "1 failed" in done.stdout, done.stdout
     assert "Timeout (>2" in done.stdout
+
+
+STRAY = """
+from types import SimpleNamespace
+import pytest
+from r4l.klog import KernelLog
+from r4l.testing import verdict
+from r4l.vm.one_cpu import number_of
+
+@pytest.fixture(scope="module")
+def shared():
+    return number_of(2, "tcg")
+
+def machine(item, cpus):
+    log = KernelLog()
+    log.feed("<4>[    3.000000] Oops: int3: 0000 [#1]")
+    log.finish()
+    verdict.watch(item, SimpleNamespace(
+        begun=1.0, machine=SimpleNamespace(accel="tcg", cpus=cpus), klog=log, cards={}, devices=[], workdir="",
+        running=False, floods=[], check=lambda: None, model_errors=lambda: [],
+    ))
+
+def note(name, cpus):
+    with open(name, "a") as file:
+        file.write(str(cpus))
+
+def test_qemus(request, shared):
+    cpus = number_of(2, "tcg")
+    note("qemus", cpus)
+    machine(request.node, cpus)
+    assert cpus == shared == 1, "only with several does it fail"
+
+def test_drivers(request):
+    cpus = number_of(2, "tcg")
+    note("drivers", cpus)
+    machine(request.node, cpus)
+    assert False, "the driver prints the line, and fails"
+
+def test_after(shared):
+    assert shared == number_of(2, "tcg") == 2
+    assert number_of(2, "kvm") == 2
+"""
+
+
+def test_where_qemu_may_be_to_blame_one_processor_decides(tmp_path: Path) -> None:
+    """Regression: one printed line made each failure one of the host."""
+    done = run(tmp_path, STRAY, "--r4l-again")
+    assert "1 failed, 2 passed" in done.stdout, done.stdout
+    assert "FAILED test_it.py::test_drivers" in done.stdout
+    assert [(tmp_path / name).read_text() for name in ("qemus", "drivers")] == ["21", "21"]
+    done = run(tmp_path, STRAY)
+    assert "1 passed, 2 errors" in done.stdout, done.stdout
+    assert "run the test again with --r4l-again" in done.stdout

@@ -22,7 +22,7 @@ from r4l.klog import KernelLog
 from r4l.pci import Missing
 from r4l.pci.access import ModelTimeout
 from r4l.vm import MachineReset, NoAgent, NoOutput, QemuDied
-from r4l.vm.blame import RunTime, host_fault, starved
+from r4l.vm.blame import RunTime, host_fault, starved, stray_breakpoint
 from r4l.vm.boot import why_it_ended
 from r4l.vm.errors import MonitorTimeout
 
@@ -45,7 +45,6 @@ def starving(error: R4LError) -> R4LError:
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         OSError(errno.EMFILE, "Too many open files"),
-        MemoryError(),
         caused(R4LError("it cannot be kept"), OSError(errno.EDQUOT, "Disk quota exceeded")),
         starving(NoOutput("nothing for 10 s")),
         starving(NoAgent("no agent within 120 s")),
@@ -54,6 +53,16 @@ def starving(error: R4LError) -> R4LError:
 )
 def test_the_hosts(error: BaseException) -> None:
     assert host_fault(error)
+
+
+def test_a_refused_allocation_is_the_hosts_where_memory_is_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a check that asks for as many bytes as a guest says was not judged."""
+    monkeypatch.setattr("r4l.shortage.SCARCE", 0)
+    with pytest.raises(MemoryError) as caught:
+        bytearray(1 << 60)
+    assert not host_fault(caught.value)
+    monkeypatch.setattr("r4l.shortage.SCARCE", 1 << 60)
+    assert host_fault(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -198,15 +207,17 @@ IN_MODULE = "RIP: 0010:cicv_read+0x1/0x40 [cicv]"
         ([], "tcg", 2, False),
     ],
 )
-def test_a_breakpoint_that_the_emulator_kept(
+def test_a_breakpoint_that_the_emulator_may_have_kept(
     tmp_path: Path, lines: list[str], accel: str, cpus: int, ours: bool
 ) -> None:
-    """Each error that can come of it: a killed program, a lost connection, a failed assertion."""
+    """A driver can print the same lines, so they alone excuse no error that can come of it: a killed program, a lost
+    connection, a failed assertion."""
     log = KernelLog(tmp_path / "console.log")
     for number, line in enumerate(lines):
         log.feed(f"<4>[    1.00000{number}] {line}")
     log.finish()
     assert len(log.complaints()) == bool(lines)
     vm: Any = SimpleNamespace(begun=1.0, machine=SimpleNamespace(accel=accel, cpus=cpus), klog=log, running=False)
+    assert bool(stray_breakpoint(vm)) == ours
     for error in (VerdictError("the kernel complained"), AssertionError(), GuestGone("it is gone")):
-        assert bool(host_fault(error, vm)) == ours
+        assert not host_fault(error, vm)

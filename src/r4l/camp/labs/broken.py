@@ -37,17 +37,24 @@ def is_broken(error: BaseException, students: Collection[Path] = ()) -> bool:
         case UnboundLocalError():
             # Which lines of the check ran may depend on the student's code.
             return False
-        case NameError() | ImportError() | SyntaxError() | pytest.FixtureLookupError():
+        case SyntaxError(filename=name):
+            # `ast.literal_eval` of a guest's output names no file.
+            return name is not None and Path(name).is_file() and not _is_within(name, students)
+        case NameError() | ImportError() | pytest.FixtureLookupError():
             return True
         case AttributeError(obj=owner):
             return inspect.ismodule(owner) or _is_ours(owner)
         case TypeError():
             return bool(CALL.match(str(error)))
         case FileNotFoundError(filename=str() | os.PathLike() as name):
-            path = Path(name).resolve()
-            return not any(path.is_relative_to(folder.resolve()) for folder in students)
+            return not _is_within(name, students)
         case _:
             return False
+
+
+def _is_within(name: str | os.PathLike[str], folders: Collection[Path]) -> bool:
+    path = Path(name).resolve()
+    return any(path.is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _is_ours(owner: object) -> bool:

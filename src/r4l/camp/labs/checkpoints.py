@@ -21,7 +21,7 @@ import pytest
 from r4l.camp.labs import broken
 from r4l.camp.labs.printable import printable
 from r4l.errors import GuestTimeout, R4LError
-from r4l.testing import verdict
+from r4l.testing import again, verdict
 from r4l.vm import VM, BootPanic, NoAgent, NoOutput, QemuDied
 from r4l.vm.blame import TIMED_OUT, host_fault
 
@@ -110,7 +110,8 @@ def work(pytestconfig: pytest.Config) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and the plugin that has one processor decide where QEMU's fault with several may have."""
+    config.pluginmanager.register(again.OnceMore(faults=False))
     config.addinivalue_line("markers", "checkpoint(id, title=''): what this check is of; a title where it is hidden")
     config.stash[_SEEN] = {}
     config.stash[_FILES] = {}
@@ -237,12 +238,16 @@ def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
         "skipped": "",
         "fault": "",
     }
-    entry = item.config.stash[_SEEN].setdefault(item.session.items.index(item), first)
+    seen, number = item.config.stash[_SEEN], item.session.items.index(item)
+    # A second attempt begins anew.
+    entry = seen[number] = first if call.when == "setup" else seen.get(number, first)
     if call.when == "call":
         _keep_evidence(item, mark.args[0])
     if report.skipped:
         entry["skipped"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
-    if report.failed and entry["passed"] is not False and call.excinfo:
+    if again.will_be_again(item, report):
+        entry.update(passed=None, fault=getattr(report, verdict.STRAY))
+    elif report.failed and entry["passed"] is not False and call.excinfo:
         error = call.excinfo.value
         fault = _fault(item, error, call.when)
         if not fault:
