@@ -35,8 +35,10 @@ WEEK = 7 * 24 * 3600.0
 """Seconds that an unused cache entry is kept."""
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
 """Name of an unfinished entry (`home.temporary`)."""
-FILES = ("lock.json", "rows.json")
+FILES = ("lock.json", "rows.json", "selftest.json")
 """Files in the home's top folder; records that are never removed."""
+OLD_FILES = ("seconds.json",)
+"""Records of earlier versions of r4l, which nothing reads any more."""
 COMPANIONS = (".seal", ".packages", ".inputs", ".console")
 """Suffixes of files that belong to the entry beside them and are removed with it."""
 
@@ -103,6 +105,8 @@ def survey() -> list[Entry]:
             entries += _entries(path, points)
         elif path.name in FILES:
             entries.append(Entry("", path.name, path, "kept", "a record", all_too=False))
+        elif path.name in OLD_FILES:
+            entries.append(Entry("", path.name, path, "unused", "a record of an earlier r4l"))
         elif not LEFTOVER.fullmatch(path.name):
             entries.append(Entry("", path.name, path, "unknown", "r4l did not make it", all_too=False))
         else:
@@ -153,9 +157,12 @@ def _by_rule(entry: Entry, keep: str) -> Entry:
     if keep == "named":
         return replace(entry, state="kept", why="it has a name")
     if keep == "owner":
-        if Path(f"/proc/{entry.name}").exists():
-            return replace(entry, state="in use", why=f"process {entry.name} uses it", all_too=False)
-        return replace(entry, why="its process has ended")
+        try:
+            with inuse.exclusively(entry.path) as alone:
+                ended = replace(entry, why="its process has ended")
+                return ended if alone else replace(entry, state="in use", why=inuse.by_whom(entry.path), all_too=False)
+        except FileNotFoundError:
+            return replace(entry, state="removed", why="it was gone already")
     if time.time() - inuse.last_used(entry.path) < WEEK:
         return replace(entry, state="kept", why="used within a week")
     return replace(entry, why="not used for a week")

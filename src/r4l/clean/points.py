@@ -69,12 +69,12 @@ def _checkout_of(venv: Path) -> Path | None:
 
 
 def _launcher_keys(checkout: Path) -> set[str]:
-    """Return the names that a checkout's launcher `r4l` gives its environments: without and with the tests' tools."""
+    """Return the names that a checkout's launcher `r4l` gives its environments: without extras, and with each."""
     constraints = checkout / "constraints.txt"
     # A checkout of an older commit has none, and its launcher asks for none.
     files = (checkout / CHECKOUT).read_bytes() + (constraints.read_bytes() if constraints.is_file() else b"")
     found = set()
-    for version, extra in itertools.product((f"Python {platform.python_version()}", "uv"), ("", "[test]")):
+    for version, extra in itertools.product((f"Python {platform.python_version()}", "uv"), ("", "[test]", "[sweep]")):
         text = files + f"{version}\n{checkout} {extra}".encode(errors="surrogateescape")
         done = subprocess.run(["cksum"], input=text, capture_output=True, check=True)
         found.add(done.stdout.decode().strip().replace(" ", "-"))

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from tests.unit.toolchain.conftest import Debian
 
 from r4l import clean, home
+from r4l.camp.labs import grade
 from r4l.cli.clean import command
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import manifest
@@ -389,6 +390,49 @@ def test_what_is_being_made_stays_and_what_was_killed_goes(debian: Debian, other
     assert not locked.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("labs/hello-0123456789abcdef", "lab-hello-0123456789abcdef"),
+        ("labs/hello-0123456789abcdef.evidence", "lab-hello-0123456789abcdef"),
+        ("matrix/c-from-rust", "matrix-c-from-rust"),
+        ("matrix/c-from-rust.kit", "matrix-c-from-rust"),
+        ("rootfs/0123456789abcdef.cpio", "rootfs-0123456789abcdef"),
+        ("agent/0123456789abcdef", "agent-0123456789abcdef"),
+        ("traffic/0123456789abcdef", "traffic-0123456789abcdef"),
+    ],
+)
+def test_what_its_maker_has_locked_stays(debian: Debian, other: Other, name: str, lock: str) -> None:
+    """Regression: a lab's folder was removed while it was checked."""
+    path = make(name, used=LONG_AGO)
+    maker = other(MAKER, lock)
+    assert run()[name]["state"] == "in use"
+    assert path.exists()
+    end(maker)
+    # The look at its size was a use.
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    assert run()[name]["state"] == "removed"
+
+
+def test_bundles_that_are_graded_stay(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: two containers with one home graded in the same folder, since both had the same thread's number."""
+    monkeypatch.setattr("threading.get_native_id", lambda: 1)
+    with grade._own_folder() as one, grade._own_folder() as another:
+        assert one != another
+        (left := home.room("grading") / "1").mkdir()
+        found = run()
+        assert {found[f"grading/{path.name}"]["state"] for path in (one, another)} == {"in use"}
+        assert found["grading/1"]["state"] == "removed"
+        assert not left.exists()
+    assert not list(home.room("grading").iterdir())
+
+
+@pytest.mark.parametrize("name", ["selftest.json", "rows.json", "lock.json"])
+def test_records_in_the_homes_top_folder_stay(debian: Debian, name: str) -> None:
+    make(name, used=LONG_AGO)
+    assert run("--all")[f"/{name}"]["why"] == "a record"
+
+
 def test_environments_of_checkouts(debian: Debian, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     (checkout / "src").mkdir(parents=True)
@@ -405,14 +449,15 @@ def test_environments_of_checkouts(debian: Debian, tmp_path: Path) -> None:
     assert found["venv/1-2"]["state"] == found["venv/3-4"]["state"] == "removed"
 
 
+@pytest.mark.parametrize("extra", ["", "[test]", "[sweep]"])
 @pytest.mark.parametrize("version", [f"Python {platform.python_version()}", "uv"])
-def test_the_launchers_key_is_the_launchers(version: str) -> None:
+def test_the_launchers_key_is_the_launchers(version: str, extra: str) -> None:
     """`points` computes the same key as the shell script."""
     from r4l.clean import points
 
     root = Path(__file__).parents[3]
     line = next(text for text in (root / "r4l").read_text(encoding="utf-8").splitlines() if text.startswith("key=$("))
-    script = f"set -eu; here={root}; extra='[test]'; version='{version}'; {line}; echo $key"
+    script = f"set -eu; here={root}; extra='{extra}'; version='{version}'; {line}; echo $key"
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, encoding="utf-8")
     assert done.stdout.strip() in points._launcher_keys(root)
 

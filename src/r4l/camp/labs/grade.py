@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import json
 import os
-import threading
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from r4l import home
+from r4l import home, inuse, resources
 from r4l.camp.labs.bundle import Bundle
 from r4l.camp.labs.check import Check
 from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.running import probes
 from r4l.camp.labs.workspace import now
 from r4l.cluster import SharedKernel
 from r4l.errors import R4LError, UsageError
@@ -138,13 +140,18 @@ def _grade(bundle: Bundle, verdict: dict[str, Any], its_key: str) -> Grade:
 
 @contextmanager
 def _own_folder() -> Iterator[Path]:
-    """Make a folder of this thread's own, which is removed at the end."""
-    folder = home.room("grading") / str(threading.get_native_id())
-    home.remove(folder)
-    folder.mkdir()
+    """Make a folder of its own, which this process holds, and which is removed at the end.
+
+    A number of a process or thread would not do: another container with the same home has them, too.
+    """
+    room = home.room("grading")
+    while not inuse.hold(folder := Path(tempfile.mkdtemp(prefix="bundle-", dir=room))):
+        # `r4l clean` has come in between.
+        pass
     try:
         yield folder
     finally:
+        inuse.let_go(folder)
         home.remove(folder)
 
 
@@ -218,10 +225,15 @@ def grade_there(trusted: bool, grading: Grading) -> Grade:
 
 
 def key(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path]) -> str:
-    """Return the key of a grading: the bundle, the lab's files and checks, the hidden checks, the kernels."""
-    folders = (bundle.lab.folder, *hidden)
-    texts = [part for folder in folders for path in _files(folder) for part in (path.name, path)]
-    return home.content_key(bundle.path, *(kernel.key for kernel in kernels), *texts)
+    """Return the key of a grading: the bundle, r4l's version, the lab's files and checks, what these import, the kit,
+    the hidden checks, the kernels."""
+    lab = bundle.lab
+    folders = (lab.folder, probes(), resources.kit(), *hidden)
+    texts = [part for folder in folders for path in _files(folder) for part in (str(path.relative_to(folder)), path)]
+    # Those of a driver in rust/ are not in the lab's folder.
+    texts += [part for name, path in lab.files().items() for part in (str(name), path)]
+    version = importlib.metadata.version("r4l")
+    return home.content_key(bundle.path, version, *(kernel.key for kernel in kernels), *texts)
 
 
 def _files(folder: Path) -> list[Path]:

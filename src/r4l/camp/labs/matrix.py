@@ -224,7 +224,7 @@ def _kit(variant: Variant) -> Iterator[None]:
     if variant.kind != "kit":
         yield
         return
-    folder = home.room("matrix") / f"kit-{variant.lab}"
+    folder = home.room("matrix") / f"{variant.lab}.kit"
     home.remove(folder)
     shutil.copytree(resources.kit(), folder)
     variant.edit(folder)
