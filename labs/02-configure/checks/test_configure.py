@@ -160,11 +160,9 @@ def test_depends(trial: Trial) -> None:
 # -- what the tree builds ---------------------------------------------------------------------------------------
 
 
-def statements(text: str, pattern: str = "") -> list[list[str]]:
-    """Return the words of the lines of a file that begin with a keyword, without comments."""
-    return [
-        words for line in text.splitlines() if re.match(pattern, line) and (words := line.partition("#")[0].split())
-    ]
+def statements(text: str) -> list[list[str]]:
+    """Return the words of the lines of a file, without comments."""
+    return [words for line in text.splitlines() if (words := line.partition("#")[0].split())]
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ class InTree:
 
     def built(self, value: str, config: Mapping[str, str]) -> r4l.Kernel:
         """Return the kernel with the option set to a value; `y` links vmlinux."""
-        name = f"{value}-{self.key()}"
+        name = f"{value}-{self.key(config)}"
         if kept := self.copy.kept(name):
             return kept
         before = read_config(self.copy.folder / CONFIG / CONFIG)
@@ -212,17 +210,19 @@ class InTree:
         objects, _, modules = told.stdout.decode().splitlines()[0].partition(":")
         return {"y": " ".join(objects.split()) or "nothing", "m": " ".join(modules.split()) or "nothing"}
 
-    def key(self) -> str:
-        """Return a key of all inputs of a build; of Kconfig, the parts that could change another option."""
-        kconfig, makefile, driver = (
-            (self.copy.source / PLACE / name).read_text(encoding="utf-8")
-            for name in ("Kconfig", "Makefile", f"{NAME}.rs")
+    def key(self, config: Mapping[str, str]) -> str:
+        """Return a key of all inputs of a build. Of Kconfig, that is the configuration that it leads to.
+
+        Args:
+            config: the whole configuration with the option set, after olddefconfig.
+        """
+        makefile, driver = (
+            (self.copy.source / PLACE / name).read_text(encoding="utf-8") for name in ("Makefile", f"{NAME}.rs")
         )
         before = read_config(self.copy.folder / CONFIG / CONFIG)
-        selected = statements(kconfig, r"\s*(select|imply)\b")
-        others = [words for words in selected if before.get("CONFIG_" + "".join(words[1:2])) != "y"]
-        others += statements(kconfig, r"\s*(menu)?config\b")
-        return home.content_key(str(others), str(statements(makefile)), driver)
+        changed = sorted((name, value) for name, value in config.items() if before.get(name) != value)
+        lacking = sorted(before.keys() - config.keys())
+        return home.content_key(str(changed), str(lacking), str(statements(makefile)), driver)
 
 
 @pytest.fixture(scope="module")
