@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -204,6 +205,23 @@ def test_a_list_of_members_has_a_bound(tmp_path: Path) -> None:
         file.write(bundle.END.pack(*end))
     with pytest.raises(BadBundle, match="far larger"):
         Bundle.read(many)
+
+
+def test_a_list_of_members_has_a_bound_in_zip64(tmp_path: Path) -> None:
+    """Regression: zipfile believes the numbers of ZIP64, and the checked ones said that there is one entry."""
+    long = tmp_path / "long.zip"
+    name, number = b"d/", 200_000
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", *(20, 3, 20), *[0] * 8, len(name), *[0] * 6) + name
+    size = number * len(entry)
+    end = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, number, number, size, 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, size, 1)
+    assert len(locator) == bundle.LOCATOR
+    long.write_bytes(entry * number + end + locator + bundle.END.pack(b"PK\5\6", 0, 0, 1, 1, len(entry), 0, 0))
+    with zipfile.ZipFile(long) as archive:
+        assert len(archive.infolist()) == number
+    cause, mebibytes = refused_with(long)
+    assert "far larger" in cause
+    assert mebibytes < 40
 
 
 def test_two_members_of_one_name_are_refused(handed_in: Path) -> None:

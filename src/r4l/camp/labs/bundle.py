@@ -56,6 +56,9 @@ LARGEST_DIRECTORY = 4 << 20
 """Maximum bytes of the list of files (APPNOTE.TXT 4.3.12), which zipfile reads completely."""
 END = struct.Struct("<4s4H2LH")
 """End record of a zip file (APPNOTE.TXT 4.3.16): signature, disks, entries, size and offset of the list, comment."""
+LOCATOR = 20
+"""Bytes of the locator of ZIP64's end record (APPNOTE.TXT 4.3.15), which lies before `END`; zipfile believes the
+numbers that it leads to, and not those of `END`."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Permitted compression methods. zlib unpacks only as much as requested; bzip2 and LZMA use as much memory as the
 packed bytes demand."""
@@ -232,7 +235,8 @@ def file_name(lab: Lab, student: str) -> str:
 
 
 def _require_size(file: BinaryIO) -> None:
-    """Refuse a file whose list of members needs unbounded memory, or with a comment, which `submit` never writes.
+    """Refuse a file whose list of members needs unbounded memory, or with a comment or records of ZIP64, which `submit`
+    never writes.
 
     Raises:
         BadZipFile: the file is not a zip file.
@@ -240,10 +244,12 @@ def _require_size(file: BinaryIO) -> None:
     size = file.seek(0, os.SEEK_END)
     if size > LARGEST:
         raise _Fault(f"has {size} bytes, and a bundle has at most {LARGEST}")
-    file.seek(max(0, size - END.size))
-    end = file.read(END.size)
+    file.seek(max(0, size - END.size - LOCATOR))
+    before, end = file.read(min(LOCATOR, max(0, size - END.size))), file.read(END.size)
     if len(end) < END.size or not end.startswith(b"PK\5\6"):
         raise zipfile.BadZipFile
+    if before.startswith(b"PK\6\7"):
+        raise _Fault("is far larger than a bundle can be")
     *_, entries, length, _place, comment = END.unpack(end)
     if comment:
         raise zipfile.BadZipFile
