@@ -441,3 +441,17 @@ def test_a_compiler_that_the_host_kills_for_lack_of_memory(
         logged(["sh", "-c", f"{script}; exit $?"], tmp_path / "x.log", memory=bound)
     assert type(caught.value) is error
     assert "Killed" in caught.value.detail
+
+
+def test_a_students_kernel_has_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a student's options could keep a grading machine busy for 12 hours."""
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with limits.of_students():
+        own = limits.kernel()
+        monkeypatch.setenv("R4L_BUILD_SECONDS", "9999")
+        assert limits.kernel().seconds == 9999, "the user can raise it"
+        monkeypatch.delenv("R4L_BUILD_SECONDS")
+    most = limits.kernel()
+    assert own == replace(most, seconds=7200, disk=16 << 30)
+    assert most.seconds == 12 * 3600

@@ -7,10 +7,14 @@ minutes.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from r4l import home, inuse, limits
 from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel, kconfig, own
 from r4l.kernel import recipe as recipes
+from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.profile import profile
 from r4l.process import Say
 
@@ -27,7 +31,8 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
         base: kernel of the profile to start from.
 
     Raises:
-        BuildError: the build failed, or the fragment has an invalid line, an unknown option or a refused value.
+        BuildError: the build failed or exceeded a limit, or the fragment has an invalid line, an unknown option or a
+            refused value.
     """
     lab = workspace.lab
     assert lab.config
@@ -45,8 +50,21 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
             base.arch,
             tuple(texts),
         )
-        return own.build(recipe, base.toolchain, say)
+        with limits.of_students():
+            _make_room(recipe.folder)
+            return own.build(recipe, base.toolchain, say)
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise BuildError(f"{file} cannot be read: {error}", "write CONFIG_NAME=y, a line for each option") from error
     except UsageError as error:
         raise BuildError(error.cause, error.remedy, detail=error.remedy) from error
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the kernel of an earlier student that has grown so much that the next one would be over the limit."""
+    most = limits.kernel().disk
+    if not folder.is_dir() or most is None or home.disk_usage(folder) <= most // 2:
+        return
+    with home.lock(f"build-{folder.name}"), inuse.but_here(folder) as alone:
+        if alone:
+            (folder / MANIFEST).unlink(missing_ok=True)
+            home.remove(folder)
