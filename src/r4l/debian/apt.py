@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 ENVIRONMENT = "R4L_MIRROR"
 DATES = "R4L_CHECK_VALID_UNTIL"
@@ -79,6 +79,17 @@ def checks_dates() -> bool:
     """Return True if expired lists are refused: the default, unless the environment or apt's settings differ."""
     named = os.environ.get(DATES) or settings().get("Acquire::Check-Valid-Until", "")
     return named.lower() not in FALSE
+
+
+def without_login(address: str) -> tuple[str, str]:
+    """Split an address, such as a mirror's or a proxy's: return it without user and password, and these as
+    `user:password`, decoded (RFC 3986, section 3.2.1); empty for none."""
+    parts = urlsplit(address)
+    login, at, place = parts.netloc.rpartition("@")
+    if not at:
+        return address, ""
+    user, _, password = login.partition(":")
+    return parts._replace(netloc=place).geturl(), f"{unquote(user)}:{unquote(password)}"
 
 
 def proxy(address: str) -> str | None:

@@ -232,16 +232,16 @@ class Archive:
         return home.lock(f"lists-{self.suite}-{self.architecture}")
 
     def _update(self, suite: str) -> None:
-        source = f"{self.mirror.address}/dists/{suite}/InRelease"
+        source = f"{self.mirror.shown}/dists/{suite}/InRelease"
         try:
             release = verified(self.mirror.read(f"dists/{suite}/InRelease", LONGEST), suite, source)
         except Absent as absent:
             raise self._without(suite) from absent
         before = self._known(suite)
-        if before and before["mirror"] == self.mirror.address:
+        if before and before["mirror"] == self.mirror.shown:
             _require_no_older(release, datetime.datetime.fromisoformat(before["date"]), source)
         lists = [self._fetch_index(suite, release, component) for component in self.components]
-        known = {"mirror": self.mirror.address, "date": release.date.isoformat(), "lists": lists}
+        known = {"mirror": self.mirror.shown, "date": release.date.isoformat(), "lists": lists}
         home.replace_text(self._room / f"{suite}.json", json.dumps(known))
 
     def _known(self, suite: str) -> dict[str, Any] | None:
@@ -283,7 +283,7 @@ class Archive:
 
     def _without(self, suite: str, architecture: str = "") -> Absent:
         which = f"{suite} for {architecture}" if architecture else suite
-        return Absent(f"the Debian mirror {self.mirror.address} does not have {which}", REMEDY)
+        return Absent(f"the Debian mirror {self.mirror.shown} does not have {which}", REMEDY)
 
     def _sweep(self) -> None:
         """Remove lists that no note names any more, and partial downloads.

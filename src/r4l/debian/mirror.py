@@ -76,7 +76,7 @@ class Mirror:
     """A Debian mirror; several threads may use it at once.
 
     Args:
-        address: URL without a slash at its end.
+        address: URL without a slash at its end. It may have a user and a password.
         stop: event that ends running downloads once it is set.
         tries: how often a file is asked for.
     """
@@ -84,6 +84,11 @@ class Mirror:
     address: str
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     tries: int = TRIES
+
+    @cached_property
+    def shown(self) -> str:
+        """The address without user and password, for messages and files."""
+        return apt.without_login(self.address)[0]
 
     def read(self, path: str, most: int) -> bytes:
         """Return the content of a small file.
@@ -98,11 +103,12 @@ class Mirror:
         """
         data = self._tried(lambda: b"".join(self._stream(path, 0, most + 1)))
         if len(data) > most:
-            raise EnvironmentFault(f"{self.address}/{path} does not end: it has more than {most} bytes", REMEDY)
+            raise EnvironmentFault(f"{self.shown}/{path} does not end: it has more than {most} bytes", REMEDY)
         return data
 
     def fetch(self, file: ArchiveFile, target: Path) -> None:
-        """Download a file, or the rest of a partial one, and check it against the index.
+        """Download a file, or the rest of a partial one, and check it against the index; one that is there and fits is
+        left as it is.
 
         Args:
             file: description of the file.
@@ -113,10 +119,13 @@ class Mirror:
             EnvironmentFault: the mirror cannot be reached or sends another file, or the disk is full.
         """
         partial = target.with_name(f"{target.name}.part")
-        with home.no_full_disk(), _alone(partial, target) as descriptor:
-            if descriptor is not None:
-                self._tried(lambda: self._complete(file, descriptor))
-                partial.rename(target)
+        with home.no_full_disk(), _alone(partial) as descriptor:
+            # A machine that lost its power may have left the file without its content.
+            if _is_intact(file, target):
+                partial.unlink(missing_ok=True)
+                return
+            self._tried(lambda: self._complete(file, descriptor))
+            partial.rename(target)
 
     def _complete(self, file: ArchiveFile, descriptor: int) -> None:
         """Hash the part that is there and append the missing bytes; truncate the part if the hash is wrong."""
@@ -136,13 +145,13 @@ class Mirror:
         begin = os.pread(descriptor, 512, 0)
         if is_html(begin):
             os.ftruncate(descriptor, 0)
-            raise _Again(web_page(f"{self.address}/{file.path}"))
+            raise _Again(web_page(f"{self.shown}/{file.path}"))
         if size < file.size:
             raise _Again(self._unreachable(f"{file.path} is cut off, {size} of {file.size} bytes came"))
         os.ftruncate(descriptor, 0)
         raise _Again(
             EnvironmentFault(
-                f"{self.address}/{file.path} is not the file that Debian signed: its SHA-256 is {digest.hexdigest()}",
+                f"{self.shown}/{file.path} is not the file that Debian signed: its SHA-256 is {digest.hexdigest()}",
                 f"a proxy on the way changes files, or the mirror is broken: {REMEDY}",
             )
         )
@@ -153,7 +162,10 @@ class Mirror:
         import urllib3
 
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
-        url, started, got = f"{self.address}/{path}", time.monotonic(), 0
+        if login := apt.without_login(self.address)[1]:
+            headers |= urllib3.make_headers(basic_auth=login)
+        url, started, got = f"{self.shown}/{path}", time.monotonic(), 0
+        came = 0
         try:
             answer = self._pool.request(
                 "GET", url, headers=headers, preload_content=False, enforce_content_length=False
@@ -163,20 +175,23 @@ class Mirror:
                 # A server without support for ranges sends the whole file.
                 skip = begin if answer.status == 200 else 0
                 while got < most and not self.stop.is_set():
-                    chunk = answer.read(min(CHUNK, skip + most - got))
+                    # Whatever has come: to wait for more is to wait for as long as a server likes.
+                    chunk = answer.read1(min(CHUNK, skip + most - got))
                     if not chunk:
                         if answer.length_remaining:
                             raise _Again(self._unreachable(f"{path} is cut off"))
                         return
+                    came += len(chunk)
                     chunk, skip = chunk[skip:], max(0, skip - len(chunk))
                     got += len(chunk)
                     seconds = time.monotonic() - started
-                    if seconds > PATIENCE and got < SLOWEST * seconds:
-                        raise _Again(self._unreachable(f"{got} bytes of {path} came in {seconds:.0f} s"))
+                    if seconds > PATIENCE and came < SLOWEST * seconds:
+                        raise _Again(self._unreachable(f"{came} bytes of {path} came in {seconds:.0f} s"))
                     yield chunk
             finally:
-                # A connection with unread bytes cannot take another request.
-                answer.drain_conn() if got < most and not self.stop.is_set() else answer.close()
+                # A connection with unread bytes cannot take another request, and the others may never come. One whose
+                # answer was read to its end is free already.
+                answer.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -184,7 +199,7 @@ class Mirror:
 
     def _require_content(self, status: int, reason: str, path: str) -> None:
         if status in (404, 410):
-            raise Absent(f"the Debian mirror {self.address} has no {path}", MOVED_ON)
+            raise Absent(f"the Debian mirror {self.shown} has no {path}", MOVED_ON)
         if status not in (200, 206):
             fault = self._unreachable(f"it answers {status} {reason}".strip())
             raise _Again(fault) if status in PASSING else fault
@@ -200,20 +215,25 @@ class Mirror:
         raise AssertionError
 
     def _unreachable(self, why: str) -> EnvironmentFault:
-        return EnvironmentFault(f"the Debian mirror cannot be reached: {self.address}: {why}", REMEDY)
+        return EnvironmentFault(f"the Debian mirror cannot be reached: {self.shown}: {why}", REMEDY)
 
     @cached_property
     def _pool(self) -> urllib3.PoolManager:
         import urllib3
 
-        proxy = apt.proxy(self.address)
+        proxy, login = apt.without_login(apt.proxy(self.address) or "")
+        headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
         options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=CONNECT, read=SILENCE),
             "retries": urllib3.Retry(0, redirect=5),
             "maxsize": 8,
         }
         try:
-            return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+            return (
+                urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+                if proxy
+                else urllib3.PoolManager(**options)
+            )
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise EnvironmentFault(f"the proxy {proxy} cannot be used: {error}", "set http_proxy to one") from error
 
@@ -232,18 +252,23 @@ def web_page(url: str) -> EnvironmentFault:
     )
 
 
+def _is_intact(file: ArchiveFile, path: Path) -> bool:
+    """True if a file is there and is the one that an index describes."""
+    try:
+        with path.open("rb") as content:
+            size = os.fstat(content.fileno()).st_size
+            return size == file.size and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
-def _alone(partial: Path, target: Path) -> Iterator[int | None]:
-    """Yield the descriptor of a partial file, locked against all other processes; None if another has completed it
-    meanwhile."""
+def _alone(partial: Path) -> Iterator[int]:
+    """Yield the descriptor of a partial file, locked against all other processes."""
     while True:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with contextlib.closing(os.fdopen(descriptor, "r+b", buffering=0)):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if target.exists():
-                partial.unlink(missing_ok=True)
-                yield None
-                return
             # The partial file may have been renamed or removed during the wait for the lock.
             if partial.exists() and os.path.samestat(os.fstat(descriptor), partial.stat()):
                 yield descriptor

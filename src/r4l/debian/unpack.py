@@ -191,8 +191,7 @@ class _Crew:
         """Fetch and open a package's .deb; once open, it may be removed by another process that is done with it."""
         target = self.debs / deb_name(package)
         while True:
-            if not target.exists():
-                self.mirror.fetch(package.file, target)
+            self.mirror.fetch(package.file, target)
             with contextlib.suppress(FileNotFoundError):
                 self.files[package.name] = self.open.enter_context(target.open("rb"))
                 return

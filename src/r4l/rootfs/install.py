@@ -174,7 +174,7 @@ def _prepare(root: Path, archive: Archive, exclude: Sequence[str], include: Sequ
     """Write the settings of dpkg and apt."""
     lines = [f"path-exclude={path}\n" for path in exclude] + [f"path-include={path}\n" for path in include]
     sources = "".join(
-        SOURCES.format(address=archive.mirror.address, suite=suite, components=" ".join(archive.components))
+        SOURCES.format(address=archive.mirror.shown, suite=suite, components=" ".join(archive.components))
         for suite in filter(None, (archive.suite, archive.backports))
     )
     files: Mapping[str, str] = {
