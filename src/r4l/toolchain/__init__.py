@@ -214,9 +214,10 @@ class Toolchain:
         Raises:
             EnvironmentFault: no sandbox works on this machine.
         """
-        return ladder.choose(self._base).command(
-            self.root, argv, grant or _without(binds, readable, named), cwd=cwd, env=env
-        )
+        grant = grant or _without(binds, readable, named)
+        if grant.network:
+            grant = dataclasses.replace(grant, over_reads={**tree.of_the_host(), **grant.over_reads})
+        return ladder.choose(self._base).command(self.root, argv, grant, cwd=cwd, env=env)
 
     def run(
         self,

@@ -32,7 +32,7 @@ COPIES = {
 }
 """Files of /etc that the scripts of base-passwd and libc-bin copy."""
 HOSTS = ("resolv.conf", "hosts")
-"""Files of /etc that are copied from the host, for commands with a network."""
+"""Files of /etc of which commands with a network see the host's; the tree's are empty."""
 
 
 def make_tree(
@@ -93,14 +93,24 @@ def finish(tree: Path, packages: Iterable[Package], alternatives: Mapping[str, I
         if (tree / source).is_file():
             shutil.copyfile(tree / source, etc / name)
     for name in HOSTS:
-        # A copy: the host's file may be a link into a folder that the sandbox does not show.
-        text = Path("/etc", name).read_bytes() if Path("/etc", name).is_file() else b""
         (etc / name).unlink(missing_ok=True)
-        (etc / name).write_bytes(text)
+        (etc / name).touch()
     link_alternatives(tree, alternatives)
     status = tree / STATUS
     status.parent.mkdir(parents=True, exist_ok=True)
     status.write_text("\n".join(package.status() for package in packages), encoding="utf-8")
+
+
+def of_the_host(etc: Path = Path("/etc")) -> dict[Path, Path]:
+    """Return the files that take the place of the tree's for commands with a network (`Grant.over_reads`): the host's
+    as they are now, since a laptop's name servers change with its network.
+
+    Args:
+        etc: the host's folder.
+    """
+    # The host's file may be a link into a folder that the sandbox does not show.
+    found = {Path("/etc", name): (etc / name).resolve() for name in HOSTS}
+    return {place: path for place, path in found.items() if path.is_file()}
 
 
 def link_alternatives(tree: Path, alternatives: Mapping[str, Iterable[str]]) -> None:

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from r4l.errors import BuildError, EnvironmentFault, R4LError
 from r4l.limits import MIB, UNLIMITED, LimitExceeded, Limits
-from r4l.toolchain import Grant, Toolchain, ladder
+from r4l.toolchain import Grant, Toolchain, ladder, tree
 from r4l.toolchain.ladder import RUNGS, Name
 
 TREE = Path("/")
@@ -198,3 +199,19 @@ def test_limits_of_a_grant_hold(toolchain: Toolchain, tmp_path: Path) -> None:
         toolchain.run_logged(["yes"], grant, tmp_path / "log", broken, what="the build of x")
     with pytest.raises(LimitExceeded, match="yes printed more than 1 MiB"):
         toolchain.run(["yes"], grant)
+
+
+def test_a_command_with_a_network_has_the_hosts_name_servers_of_now(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: guests asked the name servers of the day on which the toolchain was made."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "resolv.conf").symlink_to("run/stub")
+    assert tree.of_the_host(tmp_path) == {}, "a host without them"
+    monkeypatch.setattr(tree, "of_the_host", partial(tree.of_the_host, tmp_path))
+    for server in ("192.0.2.1", "192.0.2.2"):
+        (tmp_path / "run/stub").write_text(f"nameserver {server}\n")
+        argv = ["cat", "/etc/resolv.conf"]
+        seen = toolchain.run(argv, Grant("test", network=True, limits=UNLIMITED)).stdout.decode()
+        assert seen == f"nameserver {server}\n"
+        assert server not in toolchain.run(argv, Grant("test", limits=UNLIMITED)).stdout.decode()
