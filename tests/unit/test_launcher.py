@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -222,7 +223,7 @@ FULL = """#!{shell}
 case "$*" in
 "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python"{venv} ;;
 *libc_ver*) echo glibc 2.36 ;;
-"-P -m pip "*) cat /dev/zero >"${{0%/*}}/zero" ;;
+"-I -m pip "*) cat /dev/zero >"${{0%/*}}/zero" ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -324,7 +325,7 @@ def test_no_index_to_install_from(tmp_path: Path) -> None:
 PYTHON = """#!{shell}
 case "$*" in
 "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-"-P -m pip "*) ;;
+"-I -m pip "* | *"import r4l.cli") ;;
 "-P -m r4l "*) echo "called $R4L_COMMAND" ;;
 *) exec {python} "$@" ;;
 esac
@@ -345,7 +346,8 @@ def test_the_program_knows_how_it_was_called(bare_path: Path, tmp_path: Path) ->
 PIP = """#!{shell}
 case "$*" in
 "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-"-P -m pip "*) echo "$@" >> {log}; case "$*" in {fails}) exit 1 ;; esac ;;
+"-I -m pip "*) echo "$@" >> {log}; case "$*" in {fails}) exit 1 ;; esac ;;
+*"import r4l.cli") ;;
 "-P -m r4l "*) echo called ;;
 *) exec {python} "$@" ;;
 esac
@@ -369,3 +371,36 @@ def test_the_tested_versions_are_tried_first(
     lines = log.read_text().splitlines()
     assert [f"-c {LAUNCHER.parent}/constraints.txt" in line for line in lines] == [True, False][:calls]
     assert len(list((tmp_path / "r4l/venv").glob("*/complete"))) == (0 if fails == "*" else 1)
+
+
+SETTINGS = """#!{shell}
+case "$*" in
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo "version = {version}" >"$4/pyvenv.cfg" ;;
+"-I -m pip "*) echo "path ${{PYTHONPATH-unset}}, home ${{PYTHONHOME-unset}}" >> {log} ;;
+*"import r4l.cli") exit {works} ;;
+--version) [ -z "${{PYTHONHOME+set}}" ] && exec {python} "$@" ;;
+"-P -m r4l "*) echo "path ${{PYTHONPATH-unset}}, home ${{PYTHONHOME-unset}}, lib ${{PYTHONPLATLIBDIR-unset}}" ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_settings_of_python_do_not_break_the_environment(works: bool, bare_path: Path, tmp_path: Path) -> None:
+    """Regression: pip counted what PYTHONPATH has as installed, and the environment was complete for good."""
+    python, log = Path(sys.executable).resolve(), tmp_path / "pip.log"
+    facts = {"python": python, "version": platform.python_version(), "log": log, "works": 0 if works else 1}
+    (bare_path / "python3").write_text(SETTINGS.format(shell=shutil.which("sh"), **facts))
+    (bare_path / "cp").symlink_to(str(shutil.which("cp")))
+    env = {"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": str(tmp_path / "r4l")}
+    env |= {"PYTHONPATH": "/mine", "PYTHONHOME": "/gone", "PYTHONPLATLIBDIR": "gone"}
+    for _ in range(2):
+        done = subprocess.run([str(LAUNCHER), "lab"], env=env, capture_output=True, text=True, check=False)
+    if works:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "path /mine, home unset, lib unset\n", "the program itself has the user's modules"
+        assert log.read_text() == "path unset, home unset\n"
+    else:
+        assert done.returncode == 120
+        assert "the Python environment could not be made" in done.stderr
+        assert not list((tmp_path / "r4l/venv").glob("*/complete")), "pip may have installed elsewhere"
