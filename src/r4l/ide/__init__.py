@@ -236,4 +236,11 @@ def _publish(path: Path, text: str) -> bool:
 
 
 def _json(value: object, indent: int = 1) -> str:
-    return json.dumps(value, indent=indent, sort_keys=True) + "\n"
+    # The script that starts a server looks for a folder's path as it is (`launcher`).
+    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A path that is not UTF-8.
+        return json.dumps(value, indent=indent, sort_keys=True) + "\n"
+    return text

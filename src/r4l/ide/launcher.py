@@ -35,7 +35,8 @@ if [ -z "${{R4L_IDE_MOVED:-}}" ] && {{ [ -e rust-project.json ] || [ -e compile_
     esac
     # Another folder may have been here when the files were written.
     if [ -e compile_commands.json ]; then
-        grep -qF -e '"'"$here"'"' -e '"'"$here/" compile_commands.json || moved=1
+        path=$(printf %s "$here" | sed 's/[\\"]/\\\\&/g')
+        grep -qF -e '"'"$path"'"' -e '"'"$path/" compile_commands.json || moved=1
     fi
     if [ "$moved" ]; then
         export R4L_IDE_MOVED=1

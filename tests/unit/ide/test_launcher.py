@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from r4l.ide import launcher
+from r4l.ide import _json, launcher
 from r4l.toolchain import Toolchain
 
 CALLED = "-m r4l ide --if-moved"
@@ -17,7 +16,7 @@ CALLED = "-m r4l ide --if-moved"
 
 
 @pytest.fixture
-def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def edited(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that has editor files; another, `other`, has them too. r4l and the server only print their names."""
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("R4L_IDE_MOVED", raising=False)
@@ -26,7 +25,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python.chmod(0o755)
     monkeypatch.setattr(launcher, "OWN_PYTHON", [str(python)])
     monkeypatch.setattr(launcher, "command", lambda *_: "echo server")
-    folder = tmp_path / "my driver"
+    folder = tmp_path / getattr(request, "param", "my driver")
     for place in (folder, tmp_path / "other"):
         place.mkdir()
         (place / "rust-project.json").write_text("{}")
@@ -36,7 +35,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def commands(*folders: str) -> str:
     """Content of a compile_commands.json with a file in each folder."""
-    return json.dumps([{"directory": folder, "file": f"{folder}/a.c"} for folder in folders], indent=1)
+    return _json([{"directory": folder, "file": f"{folder}/a.c"} for folder in folders])
 
 
 def rewritten(folder: Path) -> bool:
@@ -50,7 +49,11 @@ def rewritten(folder: Path) -> bool:
     return called.exists()
 
 
+@pytest.mark.parametrize(
+    "edited", ["my driver", "Treiber für Gerät", "我的驱动", 'quoted "driver"', "back\\slash", "[a-z]*"], indirect=True
+)
 def test_a_folder_in_its_place(edited: Path) -> None:
+    """Regression: where the path was not ASCII, clangd's files were written again at each start."""
     assert not rewritten(edited)
     (edited / "compile_commands.json").write_text(commands(str(edited)))
     assert not rewritten(edited)
@@ -73,3 +76,7 @@ def test_a_folder_without_editor_files(edited: Path) -> None:
     elsewhere = edited.with_name("elsewhere")
     elsewhere.mkdir()
     assert not rewritten(elsewhere)
+
+
+def test_a_path_that_is_not_utf_8_is_written_as_ascii() -> None:
+    assert _json({"directory": "/tmp/\udcff"}) == '{\n "directory": "/tmp/\\udcff"\n}\n'
