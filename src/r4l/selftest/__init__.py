@@ -93,7 +93,7 @@ def run(
                 with Stages() as stages:
                     ahead.wait_for(part.needs, stages)
                     set_up(stages, name, arch=arch)
-            ready = time.monotonic()
+            ready, before = time.monotonic(), passed.key(part, files)
             code = 0
             # A run that ends before its tests has not failed where the one before did.
             record.keep(part.name, failed={})
@@ -104,8 +104,8 @@ def run(
             now = time.monotonic()
             record.keep(part.name, seconds=round(now - ready, 1))
             # Files that were changed while the part ran may not be those that it saw.
-            if code == 0 and files and not pytest_arguments and passed.unchanged(part, files, root):
-                passed.keep(part, chosen, files)
+            if code == 0 and files and not pytest_arguments and passed.key(part, passed.files(root)) == before:
+                passed.keep(part, chosen, before)
             ended.append(PartResult(part, code, now - ready, ready - begin))
     _summary(console, ended)
     return next((end.code for end in ended if end.code), 0)

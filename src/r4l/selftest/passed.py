@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""Parts that have passed on the very files of the checkout, so that an interrupted run can go on where it ended."""
+"""Parts that have passed on the very files of the checkout, with the same kernel and settings, so that an interrupted
+run can go on where it ended."""
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from r4l import home
+from r4l.errors import R4LError
+from r4l.kernel import named
 from r4l.selftest import record
 from r4l.selftest.parts import Part, Selection
 from r4l.selftest.touched import git
 
 KEY = "passed"
-"""Key in a part's record: [key of the part's files, selection]."""
+"""Key in a part's record: [key of the part, selection]."""
+NOT_SETTINGS = ("R4L_HOME", "R4L_COMMAND", "R4L_TOLD_OF_PROOT")
+"""Environment variables of r4l that influence no test."""
 
 APART = re.compile(r"docs/|tests/(?!fixtures/)[^/]+/|rust/drivers/[^/]+/tests/[^/]+\.py$|[^/]+\.md$")
 """Texts, the folders of tests, and the drivers' tests.
@@ -45,23 +52,36 @@ def _key(file: Path) -> str:
 
 
 def key(part: Part, of: Files) -> str:
-    """Return a key of those files that can influence a part."""
+    """Return a key of what can influence a part: files, its kernel with the compilers, settings, Python."""
     chosen = [item for item in sorted(of.items()) if not APART.match(item[0]) or part.is_about(item[0])]
-    return home.content_key(*(word for item in chosen for word in item))
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("R4L_") and item[0] not in NOT_SETTINGS)
+    words = [word for item in (*chosen, *settings) for word in item]
+    return home.content_key(platform.python_version(), _kernel_key(part), *words)
 
 
-def unchanged(part: Part, of: Files, checkout: Path) -> bool:
-    """True if the files that can influence a part are still those."""
-    return key(part, of) == key(part, files(checkout))
+def _kernel_key(part: Part) -> str:
+    """Return the key of the kernel that a part needs; empty if it needs none, or if there is none yet."""
+    if part.needs is None:
+        return ""
+    name, arch = part.needs
+    try:
+        kernel = named.ready(name, arch=arch)
+    except R4LError:
+        return ""
+    return kernel.key if kernel else ""
 
 
-def keep(part: Part, selection: Selection, of: Files) -> None:
-    """Record that a part has passed on these files."""
-    record.keep(part.name, **{KEY: [key(part, of), selection]})
+def keep(part: Part, selection: Selection, now: str) -> None:
+    """Record that a part has passed.
+
+    Args:
+        now: its key.
+    """
+    record.keep(part.name, **{KEY: [now, selection]})
 
 
 def left(parts: Iterable[Part], selection: Selection | None, of: Files) -> list[Part]:
-    """Return the parts that have not passed on these files with this selection of tests, or with all tests."""
+    """Return the parts that have not passed as all is now with this selection of tests, or with all tests."""
     kept = record.load()
 
     def passed(part: Part) -> bool:

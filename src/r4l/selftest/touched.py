@@ -13,6 +13,9 @@ from r4l.selftest.parts import Part
 
 DAY = 24 * 60 * 60
 """Seconds before the newest commit within which commits count as recent if none is named."""
+NAMES = ("--name-only", "--no-renames")
+"""git's options for the names of changed files. Of one that was moved, the old name counts, too: a part may have lost
+it."""
 
 
 def changed_files(checkout: Path, since: str | None) -> set[str]:
@@ -29,13 +32,14 @@ def changed_files(checkout: Path, since: str | None) -> set[str]:
     if since is None:
         begin = int(git(checkout, "log", "-1", "--format=%ct")) - DAY
         since_then = f"--since={datetime.datetime.fromtimestamp(begin, datetime.UTC).isoformat()}"
-        committed = _files(checkout, "log", since_then, "--name-only", "--format=")
-        return committed | _files(checkout, "diff", "--name-only", "HEAD") | untracked
-    return _files(checkout, "diff", "--name-only", "--merge-base", since) | untracked
+        committed = _files(checkout, "log", since_then, *NAMES, "--format=")
+        return committed | _files(checkout, "diff", *NAMES, "HEAD") | untracked
+    return _files(checkout, "diff", *NAMES, "--merge-base", since) | untracked
 
 
 def _files(checkout: Path, *arguments: str) -> set[str]:
-    return set(git(checkout, *arguments).split("\n")) - {""}
+    command, *rest = arguments
+    return set(git(checkout, command, "-z", *rest).split("\0")) - {""}
 
 
 def git(checkout: Path, *arguments: str) -> str:
@@ -45,8 +49,8 @@ def git(checkout: Path, *arguments: str) -> str:
         UsageError: the command fails.
     """
     done = subprocess.run(
-        # Print non-ASCII paths unquoted, and accept a checkout owned by another user (in CI, by root).
-        ["git", "-c", "core.quotepath=off", "-c", f"safe.directory={checkout}", "-C", checkout, *arguments],
+        # Accept a checkout owned by another user (in CI, by root).
+        ["git", "-c", f"safe.directory={checkout}", "-C", checkout, *arguments],
         capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",

@@ -142,6 +142,20 @@ def test_work_that_is_not_committed_counts_as_changed(repository: Path) -> None:
     assert changed_files(repository, None) == work | {"new folder/ä"}
 
 
+def test_a_file_that_was_moved_has_changed_at_its_old_place_too(repository: Path) -> None:
+    """Regression: git told the new name only, and the parts that the file was taken from were not tested."""
+    identity = ["-c", "user.name=Li Hua", "-c", "user.email=li@example.org"]
+    (repository / "long").write_text("a line\n" * 30)
+    for words in (["add", "-A"], ["commit", "-qm", "long"], ["mv", "long", "moved\nand quoted"]):
+        subprocess.run(["git", *identity, *words], cwd=repository, check=True)
+    assert changed_files(repository, "HEAD") == {"long", "moved\nand quoted"}
+    subprocess.run(["git", *identity, "commit", "-qam", "moved"], cwd=repository, check=True)
+    assert changed_files(repository, "HEAD~1") == {"long", "moved\nand quoted"}
+    (repository / "moved\nand quoted").rename(repository / "again")
+    subprocess.run(["git", *identity, "commit", "-qam", "gone"], cwd=repository, check=True)
+    assert {"long", "moved\nand quoted"} <= changed_files(repository, None)
+
+
 def test_changes_of_the_other_branch_do_not_count(repository: Path) -> None:
     git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@x"]
     for words in (["branch", "other"], ["commit", "-q", "--allow-empty", "-m", "x"], ["switch", "-q", "other"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from r4l import selftest
 from r4l.cli.selftest import command
 from r4l.errors import UsageError
+from r4l.kernel import named
 from r4l.selftest import passed
 from r4l.selftest.parts import Part
 
@@ -90,6 +92,36 @@ def test_texts_and_tests_of_others_influence_no_part(checkout: Path, file: str, 
     (checkout / file).parent.mkdir(parents=True, exist_ok=True)
     (checkout / file).write_text("1", encoding="utf-8")
     assert names(passed.left(parts, "all", passed.files(checkout))) == again
+
+
+@pytest.mark.parametrize("change", ["kernel", "no kernel", "variable", "python", "launcher's variable"])
+def test_another_kernel_or_setting_is_another_run(checkout: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Regression: after an update of the kernel, what had passed on the old one was left out."""
+    made = SimpleNamespace(key="old")
+    monkeypatch.setattr(named, "ready", lambda name, *, arch: made if change != "no kernel" else None)
+    monkeypatch.setattr(selftest, "set_up", lambda *_, **__: made)
+    monkeypatch.setattr("r4l.selftest.ahead.Ahead._work", lambda ahead: ahead._failed(OSError()))
+    monkeypatch.delenv("R4L_ACCEL", raising=False)
+    parts = [ONE, Part("vm", "", 1.0, ("",), modules=(("this",),), needs=("stock", "x86_64"))]
+    assert selftest.run(parts) == 0
+    assert passed.left(parts, "all", passed.files(checkout)) == []
+    match change:
+        case "kernel":
+            made.key = "new"
+        case "no kernel":
+
+            def gone(name: str, *, arch: str) -> None:
+                raise UsageError("there is no such kernel")
+
+            monkeypatch.setattr(named, "ready", gone)
+        case "variable":
+            monkeypatch.setenv("R4L_ACCEL", "tcg")
+        case "python":
+            monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+        case _:
+            monkeypatch.setenv("R4L_COMMAND", "r4l")
+    expected = {"kernel": ["vm"], "variable": ["one", "vm"], "python": ["one", "vm"]}.get(change, [])
+    assert names(passed.left(parts, "all", passed.files(checkout))) == expected
 
 
 def test_a_commit_of_tested_changes_is_no_change(checkout: Path) -> None:
