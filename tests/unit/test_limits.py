@@ -454,4 +454,6 @@ def test_a_students_kernel_has_less(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("R4L_BUILD_SECONDS")
     most = limits.kernel()
     assert own == replace(most, seconds=7200, disk=16 << 30)
+    with limits.of_students(600):
+        assert limits.kernel().seconds == 600
     assert most.seconds == 12 * 3600

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import r4l
-from r4l import home
+from r4l import home, limits
 from r4l.camp.labs import plain, see
 from r4l.errors import BuildError, UsageError
 from r4l.graft.texts import insertion
@@ -33,6 +33,8 @@ OPTION = "CONFIG_CAMP_GREETER"
 PLACE = PurePosixPath("drivers/misc") / NAME
 PARENTS = {"Makefile": f"obj-y += {NAME}/\n", "Kconfig": f'source "{PLACE}/Kconfig"\n'}
 """The lines that name the driver's folder. The driver's own Makefile decides whether it is built."""
+OWN_SECONDS = 600.0
+"""Seconds that Kconfig and the compiler have for the student's files in the tree."""
 KERNELS_OWN = "loading out-of-tree module taints kernel"
 """Messages of the kernel itself that begin with a module's name (kernel/module/main.c)."""
 KO = f"kernel/{PLACE}/{NAME}.ko"
@@ -191,9 +193,11 @@ class InTree:
             return kept
         before = read_config(self.copy.folder / CONFIG / CONFIG)
         own = "".join(f"{option}={config[option]}\n" for option in config if option not in before)
-        self.copy.configure(self.copy.config + own)
-        # The whole kernel takes long: first the driver's folder alone.
-        self.copy.make(f"{PLACE}/")
+        # Less than a check may take, whose end before it has a machine would say nothing about the student.
+        with limits.of_students(OWN_SECONDS):
+            self.copy.configure(self.copy.config + own)
+            # The whole kernel takes long: first the driver's folder alone.
+            self.copy.make(f"{PLACE}/")
         after = read_config(self.copy.build / ".config")
         changed = sorted({key for key in {*before, *after} if before.get(key) != after.get(key)} - {OPTION})
         see(f"options that {OPTION}={value} changes beside itself", ", ".join(changed) or "none", "none")

@@ -10,7 +10,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from r4l import resources
+from r4l import limits, resources
+from r4l.camp.labs.lab import Lab
 
 BEFORE = 'CONFIG_RUST=y\nCONFIG_LOCALVERSION="-camp"\n'
 AFTER = {"CONFIG_RUST": "y", "CONFIG_LOCALVERSION": "-camp", "CONFIG_CAMP_GREETER": "m"}
@@ -66,3 +67,33 @@ def test_what_changes_nothing_is_not(checks: ModuleType, tmp_path: Path) -> None
     assert same == key(checks, tmp_path, AFTER)
     assert key(checks, tmp_path, AFTER, makefile="obj-y := camp_greeter.o\n") != same
     assert key(checks, tmp_path, AFTER, driver="y") != same
+
+
+def test_the_students_files_are_built_in_less_time_than_a_check_has(
+    checks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a source whose compilation does not end ended the check before it had a machine, unjudged."""
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    lab = Lab.named("configure")
+    seen: list[tuple[str, float | None]] = []
+    key(checks, tmp_path, AFTER)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/.config").write_text(f"{BEFORE}CONFIG_CAMP_GREETER=m\n")
+    copy = SimpleNamespace(
+        source=tmp_path / "source",
+        folder=tmp_path,
+        build=tmp_path / "build",
+        config=BEFORE,
+        kept=lambda _: None,
+        configure=lambda _: seen.append(("configure", limits.kernel().seconds)),
+        make=lambda what: seen.append((what, limits.kernel().seconds)),
+        built=lambda *_, **__: seen.append(("the kernel", limits.kernel().seconds)),
+    )
+    checks.InTree(copy, None).built("m", AFTER)
+    own = dict(seen)
+    assert own["the kernel"] == 12 * 3600, "which the student's files do not prolong"
+    # One for Kconfig tried, one for the configuration, one for the compiler.
+    seconds = (limits.tool().seconds, own["configure"], own[f"{checks.PLACE}/"])
+    assert None not in seconds
+    assert sum(filter(None, seconds)) <= lab.timeout

@@ -33,4 +33,5 @@ def test_a_students_kernel(grown: int, stays: bool, tmp_path: Path, monkeypatch:
     configured.build(workspace, base, print)
     ((there, bounds),) = seen
     assert there == stays
-    assert bounds.seconds == 7200 < limits.kernel().seconds
+    assert bounds.seconds == 7200
+    assert limits.kernel().seconds != 7200
