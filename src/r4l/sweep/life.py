@@ -155,6 +155,8 @@ class Life:
         earlier: number of lives that were in the same machine before.
         search: the search for lost memory. Of a life that has its machine for itself, the result is in `held`.
         module: name of the driver's module.
+        stray: a breakpoint that QEMU may have kept (`r4l.vm.blame.stray_breakpoint`), or the driver's own; also in
+            `fault`, until a life with one processor decides.
         withheld: seconds in which this computer had no processor for a thread of the machine or the device.
     """
 
@@ -182,6 +184,7 @@ class Life:
     earlier: int = 0
     search: MemorySearch = field(default_factory=MemorySearch)
     module: str = ""
+    stray: str = ""
     withheld: float = 0.0
 
     @property
@@ -327,7 +330,8 @@ def live(
             life.hang = error.cause
     if device.errors:
         life.fault = device.errors[0].cause
-    life.fault = life.fault or stray_breakpoint(vm)
+    life.stray = stray_breakpoint(vm)
+    life.fault = life.fault or life.stray
     life.source = memory.source() if memory else ""
     life.came = life.came or bool(life.source)
     life.splats = vm.klog.splats(since, settle=True)

@@ -102,6 +102,9 @@ class Machines:
     Lives with failing allocations have machines of their own: the n-th allocation is another one where others have been
     made before, and the module by which they fail stays loaded.
 
+    After a life in which QEMU may have kept a breakpoint, the next one, in which such a cell is run again, has one
+    processor, with which QEMU does not.
+
     Lost memory is searched for when the machine ends, once for all lives in it (`Life.search`), unless a machine is for
     one life only.
 
@@ -114,6 +117,8 @@ class Machines:
         self._ready = ready
         self._most = most
         self._used: _Used | None = None
+        self._cpus: int | None = None
+        """Virtual CPUs of the next new machine; None for the user's number."""
 
     def __enter__(self) -> Self:
         return self
@@ -150,8 +155,9 @@ class Machines:
             used.over = life
             life.cpu = cpu_seconds(used.vm.pid) - cpu + time.process_time() - before
             life.seconds = time.monotonic() - begun
-            if alone or used.lives >= self._most or not life.leaves_nothing:
+            if alone or used.lives >= self._most or not life.leaves_nothing or self._cpus:
                 self.renew()
+            self._cpus = 1 if life.stray else None
         return life
 
     def renew(self) -> None:
@@ -177,7 +183,7 @@ class Machines:
                 used.lives += 1
                 return used, device, cpu
         self.renew()
-        vm = machine(self._ready).start()
+        vm = machine(self._ready, self._cpus).start()
         try:
             self._used = _Used(vm, Leaks(vm))
         except BaseException:
