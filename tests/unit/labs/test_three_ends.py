@@ -50,8 +50,14 @@ def test_space():
     raise OSError(errno.ENOSPC, "No space left on device")
 
 @pytest.mark.checkpoint("memory")
-def test_memory():
+def test_memory(monkeypatch):
+    monkeypatch.setattr("r4l.shortage.SCARCE", 1 << 60)
     raise MemoryError
+
+@pytest.mark.checkpoint("guests-number")
+def test_a_guests_number(monkeypatch):
+    monkeypatch.setattr("r4l.shortage.SCARCE", 0)
+    bytearray(int("1" + 18 * "0"))
 
 @pytest.mark.checkpoint("qemu")
 def test_qemu():
@@ -138,6 +144,7 @@ def test_how_checks_end(tmp_path: Path) -> None:
         "missed": False,
         "space": None,
         "memory": None,
+        "guests-number": False,
         "qemu": None,
         "crash": False,
         "flood": False,
