@@ -31,6 +31,17 @@ from r4l.shortage import DISK_FULL, full_disk
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of flock(2) on network file systems without a lock service (nfs(5), `local_lock`)."""
+TAG = "CACHEDIR.TAG"
+TAG_TEXT = """\
+Signature: 8a477f597d28d172789f06886806bc55
+# This folder was made by r4l. Backup programs leave it out (https://bford.info/cachedir/), and `r4l clean` may remove
+# what nothing uses.
+"""
+"""Mark of a home. Programs that know the signature take the folder for a cache."""
+FIRST = frozenset({"venv", "logs", "locks"})
+"""Names of what the launcher makes in a home before this program runs."""
+_looked_at: set[Path] = set()
+"""Homes that this process has looked at."""
 WORD_AFTER = 3.0
 """Seconds of waiting for another process before a message is printed."""
 
@@ -50,11 +61,34 @@ def home() -> Path:
     require_for_make(path, "set R4L_HOME to another folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if path not in _looked_at:
+            _looked_at.add(path)
+            _mark_new(path)
     except OSError as error:
         raise EnvironmentFault(
             f"cannot make the home folder {path}: {error.strerror}", "set R4L_HOME to a folder you can write to"
         ) from error
     return path
+
+
+def _mark_new(path: Path) -> None:
+    """Mark a home that was empty before r4l, so that files which others put there later do not make it theirs."""
+    names = {one.name for one in path.iterdir()}
+    if not names or "venv" in names <= FIRST:
+        mark(path)
+
+
+def mark(path: Path) -> None:
+    """Mark a folder as a home, in which no file is anybody else's."""
+    replace_text(path / TAG, TAG_TEXT)
+
+
+def is_marked(path: Path) -> bool:
+    """Return True if a folder was marked as a home."""
+    try:
+        return (path / TAG).read_text(encoding="utf-8", errors="replace") == TAG_TEXT
+    except OSError:
+        return False
 
 
 def room(*names: str) -> Path:

@@ -2,9 +2,10 @@
 """Survey of the home's entries, and removal of those that nothing points to.
 
 `rooms.toml` lists the folders of the home and the reason that keeps their entries. Only entries made by r4l are
-removed; unknown names are reported and left alone. An entry in use by another process stays: the locks of its maker and
-of its users (`r4l.inuse`) are taken first. An entry is renamed before it is deleted, so an interrupt leaves no partial
-entry under its name.
+removed; unknown names are reported and left alone. Nothing is removed from a folder that was there before r4l and holds
+other people's files: their names may look like r4l's. An entry in use by another process stays: the locks of its maker
+and of its users (`r4l.inuse`) are taken first. An entry is renamed before it is deleted, so an interrupt leaves no
+partial entry under its name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -35,7 +37,7 @@ WEEK = 7 * 24 * 3600.0
 """Seconds that an unused cache entry is kept."""
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
 """Name of an unfinished entry (`home.temporary`)."""
-FILES = ("lock.json", "rows.json", "selftest.json")
+FILES = (home.TAG, "lock.json", "rows.json", "selftest.json")
 """Files in the home's top folder; records that are never removed."""
 OLD_FILES = ("seconds.json",)
 """Records of earlier versions of r4l, which nothing reads any more."""
@@ -98,6 +100,7 @@ def rooms() -> dict[str, dict[str, str]]:
 
 def survey() -> list[Entry]:
     """Return every entry of the home with its size, last use and state."""
+    foreign = _foreign()
     points = pointing.collect()
     entries: list[Entry] = []
     for path in sorted(home.home().iterdir()):
@@ -111,7 +114,32 @@ def survey() -> list[Entry]:
             entries.append(Entry("", path.name, path, "unknown", "r4l did not make it", all_too=False))
         else:
             entries.append(_leftover(path, "", ""))
+    if foreign:
+        why = f"R4L_HOME is a folder of other files, too, such as {foreign}"
+        entries = [
+            replace(entry, state="unknown", why=why, all_too=False) if entry.state in ("kept", "unused") else entry
+            for entry in entries
+        ]
     return _measured(entries)
+
+
+def _foreign() -> str:
+    """Return the name of a file or folder that was in the home before r4l; empty if the home is r4l's own.
+
+    A home that r4l did not make, or that an earlier version of it made, is its own if it was used and all names in it
+    are r4l's.
+    """
+    top = home.home()
+    if home.is_marked(top):
+        return ""
+    there = inuse.names(top)
+    ours = {*rooms(), *FILES, *OLD_FILES, "lost+found"}
+    found = next((name for name in there if name not in ours and not LEFTOVER.fullmatch(name)), "")
+    if not found and there and "locks" not in there:
+        found = there[0]
+    if not found:
+        home.mark(top)
+    return found
 
 
 def _entries(room: Path, points: Points) -> Iterator[Entry]:
@@ -179,7 +207,7 @@ def _toolchain(entry: Entry, points: Points) -> Iterator[Entry]:
 def _kernel(entry: Entry, points: Points) -> Iterator[Entry]:
     yield _pointed(entry, points.kernels.get(entry.name), "a newer one is there, and nothing is built with it")
     if entry.name in points.kernels:
-        for path in sorted(entry.path.iterdir()):
+        for path in (entry.path / name for name in inuse.names(entry.path)):
             if path.name in ("packages", "source") or not path.is_dir():
                 continue
             name = f"{entry.name}/{path.name}"
@@ -200,7 +228,9 @@ def _modules(entry: Entry, points: Points) -> Iterator[Entry]:
         if not Path(folder).is_dir():
             yield replace(entry, why=f"{folder} is gone")
             return
-    for path in sorted(path for path in entry.path.iterdir() if path.is_dir() and path.name not in (NOTHING, VIEW)):
+    for path in (entry.path / name for name in inuse.names(entry.path) if name not in (NOTHING, VIEW)):
+        if not path.is_dir():
+            continue
         made = Entry("modules", f"{entry.name}/{path.name}", path, "unused", "", guard=entry.path)
         made = replace(made, lock=f"module-{entry.name}-{path.name}")
         ours = path.name in points.keys
@@ -247,14 +277,24 @@ def _measured(entries: list[Entry]) -> list[Entry]:
     """Return the entries with sizes and times. Files shared by hard links count for the first kept entry."""
     # Entries inside a folder come before the folder.
     order = sorted(entries, key=lambda entry: (entry.state != "kept", "/" not in entry.name))
-    names = b"\0".join(os.fsencode(entry.path) for entry in order)
+    # What lies in a folder, and not the folder itself: du would read that, which is a use of it.
+    of = {path: entry.path for entry in order for path in _content(entry.path)}
+    names = b"\0".join(map(os.fsencode, of))
     done = subprocess.run(["du", "-sk0", "--files0-from=-"], input=names, capture_output=True, check=False)
-    sizes = {}
+    sizes: Counter[Path] = Counter()
     for line in done.stdout.split(b"\0"):
         size, _, name = line.partition(b"\t")
         if name:
-            sizes[os.fsdecode(name)] = int(size) * 1024
-    return [replace(entry, size=sizes.get(str(entry.path), 0), used=_used(entry.path)) for entry in entries]
+            sizes[of[Path(os.fsdecode(name))]] += int(size) * 1024
+    return [replace(entry, size=sizes[entry.path], used=_used(entry.path)) for entry in entries]
+
+
+def _content(path: Path) -> list[Path]:
+    if path.is_symlink() or not path.is_dir():
+        return [path]
+    with contextlib.suppress(OSError):
+        return [path / name for name in inuse.names(path)]
+    return []
 
 
 def _used(path: Path) -> float:

@@ -173,6 +173,66 @@ def test_the_list_names_everything_with_size_and_age(debian: Debian) -> None:
     assert "not used for a week" in said
 
 
+def test_a_list_is_no_use(debian: Debian) -> None:
+    toolchain = Toolchain.get()
+    made = [make("agent/0123456789abcdef"), make("runs/20261101-101010-12-ab"), make("modules/hello-12345678/key")]
+    made += [kernel_of(toolchain), home.home() / "modules/hello-12345678"]
+    for path in made:
+        for one in (path, *path.rglob("*")):
+            os.utime(one, (LONG_AGO, LONG_AGO))
+    first = run("--dry-run")
+    assert first["agent/0123456789abcdef"]["last_used"] == int(LONG_AGO)
+    assert first["agent/0123456789abcdef"]["bytes"] > 0
+    assert run("--dry-run") == first
+
+
+THEIRS = ("logs/thesis.log", "logs/build-thesis.log", "matrix/data", "dask/results", "runs/20261101-101010-12-ab")
+
+
+def test_a_folder_of_logs_is_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path))
+    (tmp_path / "logs").mkdir()
+    make("logs/build-thesis.log", used=LONG_AGO)
+    assert run()["logs/build-thesis.log"]["state"] == "unknown"
+
+
+@pytest.mark.parametrize("beside", [(), ("thesis.tex",), ("locks", "thesis.tex"), ("locks", ".profile")])
+def test_nothing_is_removed_from_a_folder_that_is_not_only_r4ls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: tuple[str, ...]
+) -> None:
+    shared = tmp_path / "shared"
+    for name in (*THEIRS, *beside):
+        (shared / name).parent.mkdir(parents=True, exist_ok=True)
+        (shared / name).write_text("precious", encoding="utf-8")
+        os.utime(shared / name, (LONG_AGO, LONG_AGO))
+    monkeypatch.setenv("R4L_HOME", str(shared))
+    for option in ([], ["--all"]):
+        assert {entry["state"] for entry in run(*option).values()} == {"unknown"}
+    assert all((shared / name).read_text(encoding="utf-8") == "precious" for name in THEIRS)
+
+
+@pytest.mark.parametrize("before", [None, (), ("venv/1-1", "logs/venv.log"), ("locks", "rootfs")])
+def test_a_home_that_was_empty_or_that_has_only_r4ls_files_is_cleaned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...] | None
+) -> None:
+    """One that r4l makes; an empty folder; one that the launcher has made; that of an earlier r4l."""
+    for name in before or ():
+        (tmp_path / "own" / name).mkdir(parents=True)
+    if before == ():
+        (tmp_path / "own").mkdir()
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "own"))
+    with home.lock("any"):
+        make("runs/20261101-101010-12-ab", used=LONG_AGO)
+    if before is None or "locks" not in before:
+        make("note.txt")
+    assert run()["runs/20261101-101010-12-ab"]["state"] == "removed"
+    assert (home.home() / home.TAG).read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    # Then other files beside do not matter.
+    make("thesis.tex")
+    make("runs/20261101-101010-12-ac", used=LONG_AGO)
+    assert run()["runs/20261101-101010-12-ac"]["state"] == "removed"
+
+
 def test_what_belongs_to_an_entry_goes_with_it(debian: Debian) -> None:
     state = make("snapshots/0123456789abcdef.state", used=LONG_AGO)
     state.with_suffix(".inputs").write_text("{}", encoding="utf-8")
