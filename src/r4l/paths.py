@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from r4l.errors import UsageError
+from r4l.errors import EnvironmentFault, UsageError
 
 UNFIT = re.compile(r"[^\w./+@,=~^%-]")
 """Characters that break the kernel's Makefiles, which do not quote paths."""
@@ -32,6 +32,36 @@ def require_for_make(path: Path, remedy: str) -> None:
         what = {" ": "a space", ":": "a colon"}.get(found[0], f"the character {found[0]!a}")
         shown = os.fsencode(path).decode(errors="replace")
         raise UsageError(f"{shown} has {what} in its path, which the kernel's Makefiles cannot handle", remedy)
+
+
+def write_named(path: Path, text: str) -> None:
+    """Write a text into a file that the user has named.
+
+    A plain file is replaced, and only by a complete one. A link, a pipe or a device (`/dev/stdout`) stays, and the text
+    goes where it leads.
+
+    Raises:
+        OSError: the file cannot be written.
+        EnvironmentFault: the reader of a pipe has gone.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                file.write(text)
+        except BrokenPipeError as error:
+            raise EnvironmentFault(f"the reader of {path} has gone", "name a plain file, or another reader") from error
+        return
+    # A name of its own: one that the file's is a part of may be too long.
+    partial = path.with_name(f".r4l-{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+        if path.exists():
+            partial.chmod(stat.S_IMODE(path.stat().st_mode))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -72,20 +102,24 @@ def leads_to_folder(path: Path) -> bool:
         return False
 
 
-def require_bytes(path: Path) -> bytes:
+def require_bytes(path: Path, largest: int = LARGEST) -> bytes:
     """Return the content of a file in a stranger's folder, in bounded time and memory.
+
+    Args:
+        path: the file.
+        largest: maximum bytes of it.
 
     Raises:
         OSError: the file cannot be read.
-        UsageError: it is a pipe or a device, which may never end, or larger than `LARGEST`.
+        UsageError: it is a pipe or a device, which may never end, or larger than `largest`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{path} is not a plain file", "put the file itself there")
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise UsageError(f"{path} is larger than {LARGEST >> 20} MiB", "make it smaller, or move it away")
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise UsageError(f"{path} is larger than {largest >> 20} MiB", "make it smaller, or move it away")
     return data
 
 

@@ -17,6 +17,7 @@ from r4l.ide.commands import recorded
 from r4l.module import makefiles, own_rust, paths_in, unseen
 from r4l.module.makefiles import beside
 from r4l.paths import LARGEST, followed, require_text, text_or_none
+from r4l.scope import load
 
 
 def _hole(path: Path) -> None:
@@ -99,6 +100,13 @@ def test_many_sources_are_read_as_far_as_memory_allows(tmp_path: Path) -> None:
         (tmp_path / f"{number}.rs").touch()
         os.truncate(tmp_path / f"{number}.rs", LARGEST)
     assert len(own_rust.text_of(tmp_path)) <= 2 * LARGEST + 2
+
+
+@kinds
+def test_a_recording(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(UsageError):
+        load(tmp_path / "x")
 
 
 @kinds

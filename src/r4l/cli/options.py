@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import shlex
@@ -22,6 +24,7 @@ from r4l.cluster import PATIENCE
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own, stock
 from r4l.kernel.named import is_path
+from r4l.paths import followed, leads_to_file, leads_to_folder
 from r4l.rootfs import disk
 from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.first_stage import require_fit
@@ -369,11 +372,16 @@ def require_writable(path: Path) -> None:
         UsageError: the file cannot be written.
     """
     try:
-        if path.is_file():
+        if leads_to_file(path):
             path.open("ab").close()
+        elif leads_to_folder(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         elif not path.exists():
             # Only an attempt tells: root has the right to write in /proc, and still cannot.
-            tempfile.TemporaryFile(dir=path.parent).close()
+            tempfile.TemporaryFile(dir=followed(path).parent).close()
+            # A name that is too long, a link that leads in a circle.
+            with contextlib.suppress(FileNotFoundError):
+                path.stat()
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", "name a file in a folder you can write to"

@@ -32,6 +32,7 @@ from r4l.module import Module
 from r4l.module.parameters import parameters_of
 from r4l.net.addresses import GUEST_ADDRESS
 from r4l.net.interface import Interface
+from r4l.paths import leads_to_file, write_named
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -232,7 +233,10 @@ def _draw(source: Path, output: Path | None) -> None:
     from r4l import scope
 
     recordings = scope.load(source)
-    _write(output or source.with_suffix(".html"), recordings, scope.Heading())
+    output = output or source.with_suffix(".html")
+    if leads_to_file(output) and output.samefile(source):
+        raise UsageError(f"{output} is the recording itself", "name another file with --output")
+    _write(output, recordings, scope.Heading())
 
 
 def _write(output: Path, recordings: list[dict[str, object]], heading: Heading) -> None:
@@ -240,7 +244,7 @@ def _write(output: Path, recordings: list[dict[str, object]], heading: Heading) 
 
     require_writable(output)
     if output.suffix == ".json":
-        output.write_text(json.dumps(recordings) + "\n", encoding="utf-8")
+        write_named(output, json.dumps(recordings) + "\n")
     else:
         scope.write(output, recordings, heading)
     click.echo(f"scope:  {output}", err=True)

@@ -15,6 +15,7 @@ from r4l.graft.driver import Driver
 from r4l.graft.place import Place
 from r4l.graft.record import GraftEntry, GraftRecord, lock_name
 from r4l.kernel import tree as trees
+from r4l.paths import write_named
 
 __all__ = ["Graft", "graft", "remove"]
 
@@ -192,9 +193,7 @@ def _message(found: Driver, where: Place, *, with_kit: bool) -> str:
 
 def _write_patch(patch: Path, text: str) -> None:
     try:
-        partial = patch.with_name(f".{patch.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.rename(patch)
+        write_named(patch, text)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {patch}: {error.strerror}", "give another file") from error
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from r4l.paths import write_named
 from r4l.report import clean, packets
 
 Recording = Mapping[str, Any]
@@ -40,14 +41,13 @@ class Heading:
 
 
 def write(file: Path, recordings: Sequence[Recording], heading: Heading) -> None:
-    """Write the page into a file; an older one is replaced only by a complete one.
+    """Write the page into a file; an older one is replaced only by a complete one (`r4l.paths.write_named`).
 
     Raises:
         OSError: the page cannot be written.
+        EnvironmentFault: the file is a pipe whose reader has gone.
     """
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(render(recordings, heading), encoding="utf-8")
-    partial.replace(file)
+    write_named(file, render(recordings, heading))
 
 
 def render(recordings: Sequence[Recording], heading: Heading, *, live: bool = False) -> str:

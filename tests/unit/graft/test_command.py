@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import resources
-from r4l.graft import driver
+from r4l.graft import driver, graft
 
 E1000 = resources.rust("drivers", "e1000")
 HELLO = resources.rust("drivers", "hello")
@@ -50,3 +51,18 @@ def test_what_a_driver_is() -> None:
     assert {"pci", "device", "sync"} <= e1000.uses()
     assert e1000.description == "Intel 82540, 82544, 82545, 82546 Gigabit Ethernet, in Rust"
     assert driver.read_driver(resources.rust("drivers", "c_from_rust")).bindgen
+
+
+def test_a_patch_goes_where_a_link_or_a_pipe_leads(tree: Path, tmp_path: Path) -> None:
+    real, link, pipe = (tmp_path / each for each in ("real", "link", "pipe"))
+    real.write_text("old")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for patch in (link, pipe):
+        graft(HELLO, tree, patch=patch)
+    read = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert read.partition("\nSubject:")[2] == real.read_text().partition("\nSubject:")[2] != ""

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -99,6 +101,43 @@ def test_a_file_that_is_no_recording_is_refused(text: str, tmp_path: Path) -> No
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match="is no recording"):
         load(file)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_browsers_do_not_read_is_refused(number: str, recording: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "pci0.json"
+    file.write_text(json.dumps(recording).replace("{", f'{{"more": {number}, ', 1))
+    with pytest.raises(UsageError, match=f"is no recording: {number} is no number"):
+        load(file)
+
+
+def test_the_page_does_not_replace_the_recording(recording: dict[str, Any], tmp_path: Path) -> None:
+    file, link = tmp_path / "pci0.html", tmp_path / "link"
+    file.write_text(json.dumps(recording))
+    link.symlink_to(file)
+    for words in ([], ["--output", str(file)], ["--output", str(link)]):
+        done = CliRunner().invoke(cli, ["scope", "--from", str(file), *words], standalone_mode=False)
+        assert isinstance(done.exception, UsageError)
+        assert "is the recording itself" in done.exception.cause
+    assert json.loads(file.read_text()) == recording
+
+
+@pytest.mark.parametrize("name", ["page.html", "again.json"])
+def test_output_goes_where_a_link_or_a_pipe_leads(name: str, recording: dict[str, Any], tmp_path: Path) -> None:
+    source, real, link, pipe = (tmp_path / each for each in ("pci0.json", "real", f"link-{name}", f"pipe-{name}"))
+    source.write_text(json.dumps(recording))
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
+    for output in (link, pipe):
+        words = ["scope", "--from", str(source), "-o", str(output)]
+        assert CliRunner().invoke(cli, words, standalone_mode=False).exception is None
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert os.read(reader, 1 << 20).decode() == real.read_text()
+    os.close(reader)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([source.name, real.name, link.name, pipe.name])
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
