@@ -29,7 +29,8 @@ from pathlib import Path
 
 from r4l.klog import Splat
 from r4l.klog.blame import plain_symbol
-from r4l.klog.reader import complaints, opened
+from r4l.klog.packed import opened
+from r4l.klog.reader import complaints
 
 TITLES = [
     (re.compile(entry["pattern"]), set(entry["kinds"]))

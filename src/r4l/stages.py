@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import ClassVar
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -49,7 +50,12 @@ class Stages:
 
     Args:
         console: output of the display; default is stderr, so that stdout is free for results.
+
+    Attributes:
+        begun: True once a stage of this process has begun, whose work the next process finds.
     """
+
+    begun: ClassVar[bool] = False
 
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
     done: list[Stage] = field(default_factory=list)
@@ -78,6 +84,7 @@ class Stages:
     @contextmanager
     def stage(self, name: str) -> Iterator[Say]:
         """Run one stage; yields the `Say` for its progress. Thread-safe."""
+        Stages.begun = True
         begin = time.monotonic()
         task: TaskID | None = self._progress.add_task(name, total=None, line="") if self._progress else None
 
@@ -96,7 +103,9 @@ class Stages:
             self.done.append(Stage(name, seconds, ok, begin))
             if not ok or (seconds >= 0.5 and not is_quiet()):
                 mark = "[green]✓[/]" if ok else "[red]✗[/]"
-                self.console.print(f"{mark} {escape(f'{name:<28}')} [dim]{seconds:6.1f} s[/]")
+                # A stage's own error counts, and not that of a full disk behind stderr.
+                with nullcontext() if ok else suppress(OSError):
+                    self.console.print(f"{mark} {escape(f'{name:<28}')} [dim]{seconds:6.1f} s[/]")
 
 
 def side_by_side(*jobs: Callable[[], object]) -> list[object]:

@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -17,11 +18,20 @@ from rich.text import Text
 from r4l import inuse
 from r4l.cli import quiet
 from r4l.cli.called import as_called
-from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
-from r4l.cli.json_option import ASKED, asks_for_json
+from r4l.cli.faults import (
+    ReaderGone,
+    fault_of,
+    fill_closed,
+    flush_or_drop,
+    flush_stdout,
+    output_fault,
+    reader_may_go,
+)
+from r4l.cli.json_option import ASKED, asks_for_json, context_of
 from r4l.cli.screen import show_what_can_be_shown
-from r4l.errors import EXIT_CODES, R4LError, UsageError
+from r4l.errors import EXIT_CODES, NO_SPACE, R4LError, UsageError
 from r4l.process import end_all
+from r4l.stages import Stages
 from r4l.terminal import Console, only_colours
 
 COMMANDS: dict[str, str] = {
@@ -118,6 +128,15 @@ def show(error: R4LError, *, as_json: bool = False, console: Console | None = No
         click.echo(json.dumps(error.as_dict()))
         return
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        _print(error, console)
+    except OSError as full:
+        # Nobody can be told, and the exit code is that of the error.
+        if full.errno not in NO_SPACE:
+            raise
+
+
+def _print(error: R4LError, console: Console) -> None:
     if error.known:
         _print_cause(console, error)
         console.print()
@@ -147,6 +166,7 @@ def _print_detail(console: Console, error: R4LError) -> None:
 
 def main() -> None:
     """Run the program and exit with its code."""
+    fill_closed()
     show_what_can_be_shown()
     # `r4l clean` of another checkout must not remove the libraries of this process.
     inuse.hold_environment()
@@ -156,7 +176,8 @@ def main() -> None:
     code = _run(asked)
     lost = flush_stdout()
     if lost and not isinstance(lost, BrokenPipeError):
-        code = code or _failed(lost, asked)
+        code = code or _failed(output_fault(lost), asked)
+    flush_or_drop(sys.stderr)
     sys.exit(code)
 
 
@@ -183,37 +204,45 @@ def _run(asked: dict[str, bool]) -> int:
 
 def _misused(error: click.ClickException, asked: dict[str, bool]) -> int:
     """Show what is wrong with the arguments, and return the exit code."""
-    context = getattr(error, "ctx", None)
+    context = getattr(error, "ctx", None) or context_of(cli, sys.argv[1:])
     if ASKED in asked or asks_for_json(context, sys.argv[1:]):
-        remedy = f"see `{context.command_path} --help`" if context else ""
-        show(UsageError(" ".join(error.format_message().split()), remedy), as_json=True)
-        return error.exit_code
+        remedy = f"see `{context.command_path} --help`"
+        return _tell(UsageError(" ".join(error.format_message().split()), remedy), as_json=True)
     # An argument that it repeats may be a stranger's file name.
     said = io.StringIO()
     error.show(said)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(said.getvalue(), end="", markup=False)
+    with suppress(OSError):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(said.getvalue(), end="", markup=False)
     return error.exit_code
 
 
 def _failed(error: Exception, asked: Collection[str] = ()) -> int:
     """Show an error and return its exit code."""
     known = error if isinstance(error, R4LError) else fault_of(error)
-    if known is None:
-        # Imported here, not above: that saves every command 20 ms of a processor.
-        from rich.traceback import Traceback
+    if known is not None:
+        return _tell(known, as_json=ASKED in asked)
+    # Imported here, not above: that saves every command 20 ms of a processor.
+    from rich.traceback import Traceback
 
+    with suppress(OSError):
         Console(stderr=True).print(Traceback.from_exception(type(error), error, error.__traceback__))
         click.echo("this is a bug in r4l; the lines above say where", err=True)
-        return R4LError.exit_code
+    return R4LError.exit_code
+
+
+def _tell(error: R4LError, *, as_json: bool) -> int:
+    """Show an error as far as stdout and stderr take it, and return its exit code."""
     try:
-        show(known, as_json=ASKED in asked)
+        show(error, as_json=as_json)
     except OSError:
-        # stdout may be the file that cannot be written.
-        show(known)
-    return known.exit_code
+        # stdout may be the file that cannot be written, and stderr as well.
+        with suppress(OSError):
+            show(error)
+    return error.exit_code
 
 
 def _interrupted() -> int:
     end_all()
-    click.echo("interrupted; the next run continues from here", err=True)
+    with suppress(OSError):
+        click.echo("interrupted; the next run continues from here" if Stages.begun else "interrupted", err=True)
     return 130

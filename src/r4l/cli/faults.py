@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from r4l.errors import NO_SPACE, EnvironmentFault, R4LError
 
@@ -44,15 +45,44 @@ def _is_broken(descriptor: int) -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
+def fill_closed() -> None:
+    """Give the descriptors 0, 1 and 2 that the caller has closed to /dev/null.
+
+    A file that is opened later would have such a number, and programs that r4l starts would write there. `sys.stdin` of
+    a closed one stays None: nothing was piped in.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (open until the end)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def flush_stdout() -> OSError | None:
-    """Flush stdout; return the error if that fails, with the rest dropped, so that Python does not complain at exit."""
+    """Flush stdout; return the error if that fails. See `flush_or_drop`."""
+    return flush_or_drop(sys.stdout)
+
+
+def flush_or_drop(stream: TextIO | None) -> OSError | None:
+    """Flush a stream; return the error if that fails, with the rest dropped, so that Python does not complain at exit,
+    with an exit code of its own."""
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        if stream:
+            stream.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
     return None
+
+
+def output_fault(error: OSError) -> R4LError:
+    """Return the error to show for standard output that cannot be written."""
+    unnamed = EnvironmentFault(f"cannot write standard output: {error.strerror}", "send it to another place")
+    return fault_of(error) or unnamed
 
 
 def fault_of(error: BaseException) -> R4LError | None:
@@ -92,6 +122,8 @@ def _shown(name: object) -> str:
 
 
 def _remedy(error: OSError) -> str:
+    if error.errno in NO_SPACE and error.filename is None:
+        return "free some space, or write to another disk; r4l's own files lie in R4L_HOME"
     if error.errno in NO_SPACE:
         return "free some space, or set R4L_HOME to a folder on a larger disk"
     named = os.environ.get("R4L_HOME")

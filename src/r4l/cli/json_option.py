@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -18,15 +18,35 @@ def json_option(text: str) -> Callable[[F], F]:
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=_note, help=text)
 
 
-def asks_for_json(context: click.Context | None, arguments: Sequence[str]) -> bool:
+def asks_for_json(context: click.Context, arguments: Sequence[str]) -> bool:
     """Return True if the arguments of a command that has the option give it; they may be wrong before it.
 
     Args:
-        context: of the command; None if the arguments name none.
+        context: of the command.
         arguments: of the program.
     """
-    own = itertools.takewhile(lambda word: word != "--", arguments)
-    return context is not None and any(one.name == "as_json" for one in context.command.params) and "--json" in own
+    return any(one.name == "as_json" for one in context.command.params) and "--json" in _own(arguments)
+
+
+def context_of(top: click.Command, arguments: Sequence[str]) -> click.Context:
+    """Return the context of the command that arguments name; some of click's errors have none.
+
+    Args:
+        top: the program.
+        arguments: of the program.
+    """
+    context = click.Context(top, info_name="r4l")
+    for word in _own(arguments):
+        if not isinstance(context.command, click.Group):
+            break
+        command = None if word.startswith("-") else context.command.get_command(context, word)
+        context = click.Context(command, parent=context, info_name=word) if command else context
+    return context
+
+
+def _own(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments that are not those of a command in the guest."""
+    return list(itertools.takewhile(lambda word: word != "--", arguments))
 
 
 def _note(context: click.Context, _option: click.Parameter, value: bool) -> bool:

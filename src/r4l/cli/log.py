@@ -16,16 +16,19 @@ from typing import IO, Any
 import click
 from rich.text import Text
 
+from r4l.cli import show
+from r4l.cli.faults import fault_of
 from r4l.cli.json_option import json_option
 from r4l.cli.options import complete_kernel
 from r4l.cli.screen import screen
-from r4l.errors import UsageError, VerdictError
+from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.kernel import named
 from r4l.klog import Sources, Splat, StackFrame
 from r4l.klog.blame import plain_symbol
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
-from r4l.klog.reader import complaints, growing, grows, opened, unpacked
+from r4l.klog.packed import opened, unpacked
+from r4l.klog.reader import complaints, growing, grows
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -41,7 +44,7 @@ WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the t
 @click.command(
     epilog="Examples: dmesg | r4l log;  r4l log console.log --module e1000.ko;  journalctl -k -b -1 | r4l log --json"
 )
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path())
 @click.option(
     "--module",
     "modules",
@@ -59,27 +62,39 @@ WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the t
     help="The kernel that the modules were built for, as in `r4l run`.",
 )
 @json_option("As JSON: a list with an entry for each file.")
-def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:
+def command(files: tuple[str, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:
     """Read kernel logs and list the kernel's complaints: kind, place, culprit, and the task or machine that died.
 
     Any log is accepted: of dmesg, journalctl, syslog, a serial console, a CI job, a mail that quotes one; standard
     input without FILE, or for `-`. It may be compressed (.gz, .xz, .zst). Of one that goes on (`dmesg -w`), complaints
     are shown as they come.
 
-    Exit code 0: the kernel did not complain. 123: it did.
+    Exit code 0: the kernel did not complain. 123: it did. A log that is damaged, or cannot be read, is an error of its
+    own; those beside it are read nevertheless.
     """
-    if not files and sys.stdin.isatty():
+    if not files and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("there is no log to read", "name a file, or pipe one in: dmesg | r4l log")
+    entries: list[dict[str, Any]] = []
+    complained, code = False, 0
     with _sources(modules, kernel_name) as sources:
-        if as_json:
-            found = {str(file): _read(file, sources) for file in files or (Path(STDIN),)}
-            click.echo(json.dumps([_entry(name, splats) for name, (splats, _) in found.items()], indent=1))
-            counts = [count for _, count in found.values()]
-        else:
-            # Each at once: the next may be a pipe that goes on.
-            counts = [_read_and_show(file, sources) for file in files or (Path(STDIN),)]
-    if any(counts):
-        raise SystemExit(VerdictError.exit_code)
+        for file in files or (STDIN,):
+            reading = _Reading(file)
+            if as_json:
+                entries.append(_entry(reading.name, _kept(reading.complaints(), sources)[0], reading.trouble))
+                found = bool(entries[-1]["complaints"])
+            else:
+                # Each at once: the next may be a pipe that goes on.
+                found = _read_and_show(reading, sources)
+            complained = complained or found
+            if reading.trouble and len(files) < 2 and not found:
+                raise reading.trouble
+            if reading.trouble:
+                show(reading.trouble)
+                code = code or reading.trouble.exit_code
+    if as_json:
+        click.echo(json.dumps(entries, indent=1))
+    if complained or code:
+        raise SystemExit(VerdictError.exit_code if complained else code)
 
 
 @contextmanager
@@ -98,41 +113,72 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
         yield sources
 
 
-@contextmanager
-def _stream(file: Path) -> Iterator[tuple[IO[bytes], Path | None]]:
-    """Yield the bytes of a log, and the file that its complaints name as their source."""
-    if str(file) == STDIN:
-        with unpacked(sys.stdin.buffer, "standard input") as stream:
-            yield stream, None
-    else:
-        with opened(file) as stream:
-            yield stream, file
+class _Reading:
+    """A log that is read as far as it can be.
 
+    Attributes:
+        name: name of the log to show.
+        trouble: the error that ended it; None while there is none.
+        goes_on: True if it was opened, and may get more bytes while it is read.
+    """
 
-def _read(file: Path, sources: Sources | None) -> tuple[list[Splat], int]:
-    """Return the complaints of a file in the order of their lines, and their total number."""
-    with _stream(file) as (stream, log):
-        return _kept(complaints(stream, log), sources)
+    def __init__(self, file: str) -> None:
+        self._file = file
+        # `./-` is a file.
+        self.name = file if Path(file) == Path(STDIN) else str(Path(file))
+        self.trouble: R4LError | None = None
+        self.goes_on = False
 
+    def complaints(self) -> Iterator[Splat]:
+        """Yield the complaints in the order of their ends, until the end or an error."""
+        with self._until_trouble(), self._stream() as (stream, log):
+            yield from complaints(stream, log)
 
-def _read_and_show(file: Path, sources: Sources | None) -> int:
-    """Show the complaints of a file, or as they come of one that goes on; return their number."""
-    with _stream(file) as (stream, log):
-        if not grows(stream):
-            splats, count = _kept(complaints(stream, log), sources)
-            _show(screen(), str(file), splats, count)
-            return count
-        coming = growing(stream, log)
-        begun: list[Splat] = []
-        for splat in coming:
-            if splat is None:
-                break
-            begun.append(splat)
+    def complaints_as_they_come(self) -> Iterator[Splat | None]:
+        """Yield the complaints like `complaints`; and None, once, if more may come for a long time."""
+        with self._until_trouble(), self._stream() as (stream, log):
+            self.goes_on = grows(stream)
+            yield from growing(stream, log) if self.goes_on else complaints(stream, log)
+
+    @contextmanager
+    def _until_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except R4LError as error:
+            self.trouble = error
+        except OSError as error:
+            unnamed = EnvironmentFault(f"cannot read {self.name}: {error.strerror}", "name a file that can be read")
+            self.trouble = fault_of(error) or unnamed
+
+    @contextmanager
+    def _stream(self) -> Iterator[tuple[IO[bytes], Path | None]]:
+        """Yield the bytes, and the file that complaints name as their source."""
+        if self._file != STDIN:
+            with opened(Path(self._file)) as stream:
+                yield stream, Path(self._file)
+        elif sys.stdin is None:
+            raise UsageError("standard input is closed", "name a file, or pipe a log in: dmesg | r4l log")
         else:
-            splats, count = _kept(iter(begun), sources)
-            _show(screen(), str(file), splats, count)
-            return count
-        return _show_as_they_come(screen(), str(file), itertools.chain(begun, filter(None, coming)), sources)
+            with unpacked(sys.stdin.buffer, "standard input") as stream:
+                yield stream, None
+
+
+def _read_and_show(reading: _Reading, sources: Sources | None) -> bool:
+    """Show the complaints of a log, or as they come of one that goes on; return True if there are any."""
+    coming = reading.complaints_as_they_come()
+    first = list(itertools.islice(coming, 1))
+    if reading.goes_on:
+        begun: list[Splat] = []
+        for splat in itertools.chain(first, coming):
+            if splat is None:
+                rest = itertools.chain(begun, filter(None, coming))
+                return bool(_show_as_they_come(screen(), reading.name, rest, sources))
+            begun.append(splat)
+        first, coming = list(begun), iter(())
+    splats, count = _kept(filter(None, itertools.chain(first, coming)), sources)
+    if count or not reading.trouble:
+        _show(screen(), reading.name, splats, count)
+    return bool(count)
 
 
 def _kept(splats: Iterator[Splat], sources: Sources | None) -> tuple[list[Splat], int]:
@@ -151,8 +197,9 @@ def _kept(splats: Iterator[Splat], sources: Sources | None) -> tuple[list[Splat]
     return kept, count
 
 
-def _entry(name: str, splats: list[Splat]) -> dict[str, Any]:
-    return {"file": name, "complaints": [_complaint(splat) for splat in splats]}
+def _entry(name: str, splats: list[Splat], trouble: R4LError | None) -> dict[str, Any]:
+    entry = {"file": name, "complaints": [_complaint(splat) for splat in splats]}
+    return {**entry, "error": trouble.as_dict()} if trouble else entry
 
 
 def _complaint(splat: Splat) -> dict[str, Any]:

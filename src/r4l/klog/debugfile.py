@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from r4l.errors import UsageError
-from r4l.klog.reader import opened
+from r4l.klog.packed import opened
 
 SUFFIXES = (".ko", ".debug", ".xz", ".zst", ".gz")
 

@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-import bz2
-import codecs
-import gzip
 import io
-import lzma
 import os
 import select
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
-import zstandard
-
-from r4l.errors import UsageError
+from r4l.errors import R4LError
 from r4l.klog import kinds
 from r4l.klog.cutter import QUIET, SplatCutter
 from r4l.klog.flow import FlowedLines
@@ -36,14 +29,6 @@ END = "\r\n\0\ufffd"
 BLANKS = f"{END} "
 MACHINES = 16
 """Machines of a log that are told apart; of more, the complaints of the first one are closed."""
-_UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""Byte order marks; PowerShell writes UTF-16 for `dmesg > file`."""
-_LOOK = 64
-"""Bytes that show an encoding."""
-_ZST = b"\x28\xb5\x2f\xfd"
-_WINDOW = 1 << 27
-"""Bytes of memory that a zstd stream may use; the same limit as the zstd program's default (its option --memory)."""
 
 
 def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
@@ -52,10 +37,17 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
     Args:
         stream: bytes, not necessarily valid text.
         log: file that the complaints name as their source.
+
+    Raises:
+        UsageError, OSError: the stream is damaged, or cannot be read; after the complaints until there.
     """
     reader = _Reader(log)
-    while chunk := stream.read(CHUNK):
-        yield from reader.read(chunk)
+    try:
+        while chunk := stream.read(CHUNK):
+            yield from reader.read(chunk)
+    except (R4LError, OSError):
+        yield from reader.end()
+        raise
     yield from reader.end()
 
 
@@ -217,47 +209,3 @@ class _Reader:
                 self._last = self._cutter(record.machine)
             done += self._last.feed(record)
         return done
-
-
-def _encoding(start: bytes) -> str | None:
-    """Return the UTF-16 encoding of a log by its first bytes; None for any other. Without a byte order mark, every
-    second byte must be zero."""
-    if start.startswith(_UTF16):
-        return "utf-16"
-    even, odd = start[::2], start[1::2]
-    if len(odd) < 4 or any(even) is any(odd):
-        return None
-    return ("utf-16-le" if not any(odd) else "utf-16-be") if all(even) or all(odd) else None
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a log, decompressing it if its first bytes are those of gzip, xz, bzip2 or zstd.
-
-    Raises:
-        UsageError: the compressed data are damaged.
-        OSError: the file cannot be opened.
-    """
-    with path.open("rb") as file, unpacked(file, str(path)) as stream:
-        yield stream
-
-
-@contextmanager
-def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
-    """Decompress an open stream, such as standard input; see `opened`."""
-    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, file))
-    start = buffered.peek(6)[:6]
-    try:
-        unpack = next((each for magic, each in _UNPACK if start.startswith(magic)), None)
-        if unpack:
-            yield cast(IO[bytes], unpack(buffered))
-        elif start.startswith(_ZST):
-            unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-            with unzstd.stream_reader(buffered, read_across_frames=True) as stream:
-                yield io.BufferedReader(cast(io.RawIOBase, stream))
-        elif encoding := _encoding(buffered.peek(_LOOK)[:_LOOK]):
-            yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", encoding, "replace"))
-        else:
-            yield buffered
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError) as error:
-        raise UsageError(f"{name} is damaged: {error}", "is it whole?") from error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from r4l.cli import _failed
+from r4l.cli import _failed, _interrupted
 from r4l.cli.faults import ReaderGone, fault_of, reader_may_go
 from r4l.errors import EnvironmentFault
+from r4l.stages import Stages
 
 
 def r4l(*arguments: str, **rest: Any) -> subprocess.CompletedProcess[str]:
@@ -99,3 +101,60 @@ def test_no_home() -> None:
     with pytest.raises(RuntimeError) as caught:
         Path("~no_such_user").expanduser()
     assert isinstance(fault_of(caught.value), EnvironmentFault)
+
+
+CLOSED = ("<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("words", ["completion bash", "log {log}", "build --nosuch"])
+def test_streams_that_the_caller_has_closed(closed: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    command = f"exec {sys.executable} -m r4l {words.format(log=tmp_path / 'log')}"
+    done, usual = (
+        subprocess.run(["sh", "-c", f"{command} {how}"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        for how in (closed, "")
+    )
+    assert done.returncode == usual.returncode
+    assert done.stdout == (b"" if ">&-" in closed.split() else usual.stdout)
+    assert done.stderr == (b"" if "2>&-" in closed.split() else usual.stderr)
+
+
+@pytest.mark.parametrize("words", ["log", "log -", "log - --json"])
+def test_a_log_from_standard_input_that_is_closed(words: str) -> None:
+    argv = ["sh", "-c", f"exec {sys.executable} -m r4l {words} <&-"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pipe" in (json.loads(done.stdout)["remedy"] if "--json" in words else done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["log", "/no/such"], 120), (["log", "--nosuch"], 2), (["build", "/"], 2), (["log", "/no/such", "{oops}"], 123)],
+)
+def test_a_full_disk_behind_stderr_leaves_the_exit_code(words: list[str], code: int) -> None:
+    oops = str(Path(__file__).parents[1] / "klog/golden/crashers/oops.log")
+    argv = [sys.executable, "-m", "r4l", *(word.format(oops=oops) for word in words)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("words", [["build", "--kernel"], ["kernel", "build", "--kdir"], ["lab", "check", "--arch"]])
+def test_an_option_without_its_value_is_an_error_of_json(words: list[str]) -> None:
+    done = r4l(*words[:-1], "--json", words[-1])
+    assert done.returncode == 2
+    said = json.loads(done.stdout)
+    assert "requires an argument" in said["cause"]
+    assert said["remedy"] == f"see `r4l {' '.join(words[:-1])} --help`"
+
+
+def test_an_interrupt_promises_to_continue_only_what_was_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Stages, "begun", False)
+    assert _interrupted() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    with Stages().stage("a stage"):
+        assert _interrupted() == 130
+    assert "the next run continues" in capsys.readouterr().err

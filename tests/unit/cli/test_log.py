@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from r4l.cli.log import command
+from r4l.errors import EnvironmentFault, UsageError
 
 GOLDEN = Path(__file__).parents[1] / "klog/golden"
 
@@ -85,6 +86,61 @@ def test_what_a_log_says_is_no_markup(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     done = log(tmp_path / "missing")
-    assert isinstance(done.exception, FileNotFoundError)
+    assert isinstance(done.exception, EnvironmentFault)
+    assert f"{tmp_path}/missing: No such file" in done.exception.cause
     done = log(GOLDEN / "boot.log", "--module", tmp_path / "missing.ko")
     assert "no such module" in str(done.exception)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A log whose end is missing, behind a complaint."""
+    file = tmp_path / "damaged.gz"
+    end = "".join(f"[{number:5}.000000] {number**9}\n" for number in range(900, 9000))
+    file.write_bytes(gzip.compress((GOLDEN / "crashers/oops.log").read_bytes() + end.encode())[:-20])
+    return file
+
+
+def test_the_complaints_of_a_damaged_log_are_shown(damaged: Path) -> None:
+    done = log(damaged)
+    assert done.exit_code == 123
+    assert "1 complaint, 1 fatal" in done.stdout
+    assert "damaged.gz is damaged" in done.stderr
+    done = log(damaged, "--json")
+    assert done.exit_code == 123
+    (entry,) = json.loads(done.stdout)
+    assert len(entry["complaints"]) == 1
+    assert (entry["error"]["error"], entry["error"]["exit_code"]) == ("usage", 2)
+
+
+def test_a_damaged_log_without_complaints_is_not_called_well(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(gzip.compress(b"[    1.000000] hello\n" * 1000)[:-1])
+    done = log(tmp_path / "log")
+    assert isinstance(done.exception, UsageError)
+    assert "does not complain" not in done.stdout
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_files_beside_one_that_cannot_be_read_are_read(tmp_path: Path, damaged: Path, json_too: list[str]) -> None:
+    done = log(tmp_path / "missing", GOLDEN / "crashers/oops.log", damaged, *json_too)
+    assert done.exit_code == 123
+    assert done.stderr.count("remedy:") == 2
+    if json_too:
+        assert [(len(entry["complaints"]), "error" in entry) for entry in json.loads(done.stdout)] == [
+            (0, True), (1, False), (1, True),
+        ]  # fmt: skip
+    else:
+        assert done.stdout.count("1 complaint, 1 fatal") == 2
+    assert log(tmp_path / "missing", GOLDEN / "boot.log", *json_too).exit_code == 120
+
+
+def test_a_file_that_is_named_twice_has_two_entries() -> None:
+    entries = json.loads(log(GOLDEN / "boot.log", GOLDEN / "boot.log", "--json").stdout)
+    assert [entry["file"] for entry in entries] == [str(GOLDEN / "boot.log")] * 2
+
+
+def test_a_file_whose_name_is_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_bytes((GOLDEN / "crashers/oops.log").read_bytes())
+    assert "./-  1 complaint" in log("./-", input=b"").stdout
+    assert log("-", input=b"").exit_code == 0

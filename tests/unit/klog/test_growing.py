@@ -10,8 +10,9 @@ from pathlib import Path
 from tests.unit.klog.logs import OOPS, WARNING
 
 from r4l.klog.cutter import LONG_GAP, QUIET, SplatCutter
+from r4l.klog.packed import opened
 from r4l.klog.prefixes import parse_any_line
-from r4l.klog.reader import growing, grows, opened
+from r4l.klog.reader import growing, grows
 
 STALL = [
     "rcu: INFO: rcu_preempt self-detected stall on CPU",

@@ -9,6 +9,7 @@ import io
 import lzma
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from tests.unit.klog.logs import OOPS, read
 
 from r4l.errors import UsageError
-from r4l.klog.reader import complaints, opened
+from r4l.klog.packed import opened
+from r4l.klog.reader import complaints
+from r4l.klog.splat import Splat
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, bz2.compress], ids=["plain", "gz", "xz", "bz2"])
@@ -46,10 +49,82 @@ def test_logs_of_another_encoding(tmp_path: Path, encoding: str) -> None:
     assert (splat.first, splat.last) == (1, len(lines))
 
 
-def test_a_log_that_is_damaged(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(gzip.compress(b"x" * 10_000)[:-20])
-    with pytest.raises(UsageError, match="damaged"), opened(tmp_path / "log") as stream:
-        list(complaints(stream))
+PACKERS = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstandard.compress}
+packers = pytest.mark.parametrize("pack", PACKERS.values(), ids=list(PACKERS))
+NUMBERED = "".join(f"[{number:5}.000000] usb 1-{number}: {number**9}\n" for number in range(50_000))
+
+
+def read_packed(file: Path) -> list[Splat]:
+    with opened(file) as stream:
+        return list(complaints(stream))
+
+
+@packers
+def test_a_log_that_is_cut_off(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    whole = pack("\n".join(OOPS).encode())
+    for length in range(12, len(whole)):
+        (tmp_path / "log").write_bytes(whole[:length])
+        with pytest.raises(UsageError, match="damaged"):
+            read_packed(tmp_path / "log")
+
+
+@packers
+def test_a_log_that_is_damaged(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    whole = pack("\n".join(OOPS * 3).encode())
+    causes = set()
+    for place in range(len(whole)):
+        for change in (0xFF,) if place % 4 else (1, 0x80):
+            data = bytearray(whole)
+            data[place] ^= change
+            (tmp_path / "log").write_bytes(data)
+            try:
+                read_packed(tmp_path / "log")
+            except UsageError as error:
+                causes.add(error.cause)
+    assert causes
+    assert all("damaged" in cause for cause in causes)
+
+
+@packers
+def test_complaints_before_the_damage_are_kept(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    text = "".join(f"[    1.{number:06}] {text}\n" for number, text in enumerate(OOPS)) + NUMBERED
+    whole = pack(text.encode())
+    (tmp_path / "log").write_bytes(whole[: len(whole) // 2])
+    found = []
+    with pytest.raises(UsageError, match="damaged"), opened(tmp_path / "log") as stream:  # noqa: PT012 (what it gave)
+        for splat in complaints(stream):
+            found.append(splat.headline)
+    assert len(found) == 1
+
+
+@packers
+def test_bytes_after_the_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    text = "\n".join(OOPS).encode()
+    (tmp_path / "log").write_bytes(pack(text[:100]) + pack(text[100:]))
+    assert len(read_packed(tmp_path / "log")) == 1
+    if pack is not zstandard.compress:
+        (tmp_path / "log").write_bytes(pack(text) + b"a signature")
+        assert len(read_packed(tmp_path / "log")) == 1
+
+
+def test_zstd_of_many_frames(tmp_path: Path) -> None:
+    skipped = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+    lines = [zstandard.compress(f"{line}\n".encode()) for line in OOPS]
+    (tmp_path / "log").write_bytes(skipped + skipped.join(lines) + zstandard.compress(b"x" * 10_000_000))
+    assert len(read_packed(tmp_path / "log")) == 1
+
+
+@pytest.mark.parametrize("start", [b"BZh", b"BZh9", b"LZIP", b"PK", b"7z"])
+def test_words_that_a_compressed_file_could_begin_with(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "log").write_bytes(start + b" is no compression\n" + "\n".join(OOPS).encode())
+    assert len(read_packed(tmp_path / "log")) == 1
+
+
+@pytest.mark.parametrize("start", [b"\x04\x22\x4d\x18", b"LZIP\x01", b"PK\x03\x04", b"\x1f\x9d\x90"])
+def test_a_compression_that_is_unknown(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "log").write_bytes(start + b"\0" * 100)
+    with pytest.raises(UsageError, match="compressed in a way"):
+        read_packed(tmp_path / "log")
 
 
 @settings(deadline=None)
