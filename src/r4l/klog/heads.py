@@ -31,6 +31,11 @@ class RepeatedHead:
         """A line with a headline inside: its text without the prefix, the whole line, its number."""
         self._misses = 0
 
+    @property
+    def holding(self) -> bool:
+        """True while a line is held back for the one after it."""
+        return self._held is not None
+
     def feed(self, line: str, number: int) -> list[tuple[str, int]]:
         """Return the lines, each with its number, that can be read after this one; without the prefix, if there is
         one."""
@@ -50,10 +55,16 @@ class RepeatedHead:
     def flush(self) -> list[tuple[str, int]]:
         """Return the line that was held back for the one after it."""
         held, self._held = self._held, None
+        if held:
+            # Nothing has repeated the prefix.
+            self._words = []
         return [(held[1], held[2])] if held else []
 
     def _begin(self, line: str, number: int) -> list[tuple[str, int]]:
         found = kinds.ANYWHERE.search(line, 2, LONGEST + 80)
+        if kinds.begins(line):
+            # The words before are the kernel's own: `Oops: general protection fault, …`.
+            return [(line, number)]
         if found is None or found.start() > LONGEST or not _HEAD.match(line[: found.start()]):
             return [(line, number)]
         head = line[: found.start()].rstrip()

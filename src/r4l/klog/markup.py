@@ -12,6 +12,14 @@ import re
 
 _MESSAGE = re.compile(r'"(?:MESSAGE|message|msg|log)" ?: ?("(?:[^"\\]|\\.)*")')
 """A string member with a log line: journalctl -o json, dmesg --json, docker's json-file, LAVA."""
+_ALONE = re.compile(r'[ \t]{0,8}("(?:[^"\\]|\\.)*"),?$')
+"""A log line alone as a string: jq .MESSAGE."""
+_BYTES = re.compile(r'"MESSAGE" ?: ?\[ ?(\d{1,3}(?: ?, ?\d{1,3})*) ?\]')
+"""A log line with characters that journald takes for binary (systemd.journal-fields(7))."""
+RECORD = "\x1e"
+"""Begin of each line of journalctl -o json-seq (RFC 7464)."""
+EVENT = "data: "
+"""Begin of each line of journalctl -o json-sse."""
 _SOURCE = re.compile(r'"(?:SYSLOG_IDENTIFIER|_TRANSPORT)" ?: ?"([^"]*)"')
 """A member of journald's that names the writer (systemd.journal-fields(7))."""
 _OTHER = re.compile(r'[\[\]{}, ]+$|"\w{1,32}" ?: ?[\w.\[{ -]{0,32},?$')
@@ -31,20 +39,28 @@ def from_json(line: str) -> tuple[str, bool | None] | None:
 
     The second value is None if the line does not name the writer. JSON without a log line gives an empty text.
     """
-    start = line.lstrip(" \t-")[:1]
+    line = line.removeprefix(RECORD).removeprefix(EVENT)
+    start = line.removeprefix("[").lstrip(" \t-")[:1]
     if start not in ("{", "}", '"'):
         return None
     if "{dt: " in line and (flow := _FLOW.match(line)):
         return _of_yaml(flow), None
-    found = _MESSAGE.search(line)
-    if found is None:
+    found = _MESSAGE.search(line) or _ALONE.match(line)
+    if found is None and (numbers := _BYTES.search(line)):
+        text = bytes(int(each) & 255 for each in numbers[1].split(",")).decode("utf-8", "replace")
+    elif found is None:
         return ("", None) if _OTHER.match(line.strip()) else None
-    try:
-        text = str(json.loads(found[1], strict=False))
-    except ValueError:
-        text = found[1].strip('"')
+    else:
+        text = _of_string(found[1])
     sources = _SOURCE.findall(line)
     return text.rstrip("\r\n"), "kernel" in sources if sources else None
+
+
+def _of_string(quoted: str) -> str:
+    try:
+        return str(json.loads(quoted, strict=False))
+    except ValueError:
+        return quoted.strip('"')
 
 
 def _of_yaml(flow: re.Match[str]) -> str:

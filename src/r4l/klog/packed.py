@@ -44,6 +44,8 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """Byte order marks; PowerShell writes UTF-16 for `dmesg > file`."""
 _LOOK = 64
 """Bytes that show an encoding."""
+_LIST = re.compile(rb'(?:\{"dmesg" ?: ?)?\[\{"')
+"""First bytes of messages in one line: dmesg --json | jq -c, journalctl -o json | jq -cs."""
 _WINDOW = 1 << 27
 """Bytes of memory that a zstd stream may use; the same limit as the zstd program's default (its option --memory)."""
 _PIECE = 256
@@ -121,6 +123,26 @@ class _Unpacked:
         return data
 
 
+class _Parted:
+    """Stream of JSON that is one line, with a line for each object of its list."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return bytes, some more than `size`; none at the end."""
+        while True:
+            data = self._stream.read(size)
+            whole = (self._rest + data).replace(b"},{", b"},\n{")
+            # The mark may be cut in two.
+            upto = len(whole) - 2 if data else len(whole)
+            if upto > 0 or not data:
+                self._rest = whole[upto:]
+                return whole[:upto]
+            self._rest = whole
+
+
 def _encoding(start: bytes) -> str | None:
     """Return the UTF-16 encoding of a log by its first bytes; None for any other. Without a byte order mark, every
     second byte must be zero."""
@@ -156,5 +178,7 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], _Unpacked(unpack(buffered), name))
     elif encoding := _encoding(start):
         yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", encoding, "replace"))
+    elif _LIST.match(start):
+        yield cast(IO[bytes], _Parted(buffered))
     else:
         yield buffered

@@ -39,7 +39,7 @@ NO_BREAK = "\u00a0"
 
 CONSOLE = re.compile(
     r"(?:<(\d{1,4})>)?\[ *(\d{1,10}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
-    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |(?:[\w.-]{1,64} )?kernel: )|$)"
+    r"(?: (?!<[0-7]>| *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |(?:[\w.-]{1,64} )?kernel: )|$)"
 )
 """The kernel's own prefix with no other stage behind it; nearly all lines match."""
 
@@ -140,7 +140,7 @@ def _record(line: str, number: int) -> Record:
     text = line[end + 1 :] if line[end - 1] not in " ;>=" and line[end : end + 1] == " " else line[end:]
     found = {part: word for part, word in zip(_PARTS, match.group(*_INDEXES), strict=True) if word}
     seconds = float(found["time"]) if "time" in found else int(found["usec"]) / 1e6 if "usec" in found else None
-    level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", ""))
+    level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", "").lower())
     caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)
     kernel = True if "own" in found else False if "other" in found else None
     machine = "/".join(found[part] for part in ("host", "guest") if part in found)

@@ -109,7 +109,6 @@ class _Reader:
         """True if the next line must be decoded, or goes on with the one before."""
         self._heads = RepeatedHead()
         self._splitter = LineSplitter()
-        self._number = 0
 
     @property
     def open(self) -> bool:
@@ -124,11 +123,8 @@ class _Reader:
             now: time of a clock, for `settle`.
         """
         self._tell_time(now)
-        for line in self._splitter.feed(data):
-            self._number += 1
-            if self._number == 1:
-                line = line.removeprefix("\ufeff")
-            yield from self.feed(line, self._number)
+        for number, line in self._splitter.numbered(data):
+            yield from self.feed(line.removeprefix("\ufeff") if number == 1 else line, number)
 
     def settle(self, now: float) -> Iterator[Splat]:
         """Yield the complaints that are over because no line of theirs has come for a while."""
@@ -143,14 +139,13 @@ class _Reader:
 
     def end(self) -> Iterator[Splat]:
         """End the log: yield the complaints that are open."""
+        number = self._splitter.number - (not self._splitter.rest)
         if self._splitter.rest:
-            self._number += 1
-            yield from self.feed(self._splitter.rest, self._number)
+            yield from self.feed(self._splitter.rest, number)
         rest = [whole for text in self._mail.flush() for whole in self._flow.feed(text)] + self._flow.flush()
         for text in rest:
-            yield from self._read(text.rstrip(BLANKS), self._number)
-        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_any_line(text, at))]
-        yield from held
+            yield from self._read(text.rstrip(BLANKS), number)
+        yield from self._cut(self._held())
         for cutter in self._cutters.values():
             yield from cutter.flush()
 
@@ -164,7 +159,8 @@ class _Reader:
     def feed(self, line: str, number: int) -> list[Splat]:
         """Add a line; return the complaints that it completes."""
         text = line.rstrip(BLANKS)
-        if not self._encoded and self._last.idle and (match := CONSOLE.match(text)):
+        quick = not self._encoded and self._last.idle and not self._heads.holding
+        if quick and (match := CONSOLE.match(text)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             words = text[match.end() :]
             if "[" not in words and "&" not in words and "\x1b" not in words and not kinds.begins(words):
@@ -172,8 +168,7 @@ class _Reader:
                 return []
         if self._encoded or len(line) > len(text) + 1 or line[:8] in ("Content-", "content-", "CONTENT-"):
             return self._decode(line.rstrip(END), number)
-        records = parse_any_line(text, number)
-        return self._cut(records if self._last.marked else self._without_head(records, number))
+        return self._cut(self._without_head(parse_any_line(text, number), number))
 
     def _decode(self, line: str, number: int) -> list[Splat]:
         """Add a line that may be encoded."""
@@ -188,17 +183,20 @@ class _Reader:
 
     def _read(self, line: str, number: int) -> list[Splat]:
         """Add a line that is decoded, without the blanks at its end."""
-        records = parse_any_line(line, number)
-        return self._cut(records if self._last.marked else self._without_head(records, number))
+        return self._cut(self._without_head(parse_any_line(line, number), number))
 
     def _without_head(self, records: list[Record], number: int) -> list[Record]:
         """Return the records of lines that can be read after this one, without a prefix that no table lists."""
-        if len(records) != 1 or records[0].kernel is not None:
-            return records
+        if self._last.marked or len(records) != 1 or records[0].kernel is not None:
+            return [*self._held(), *records] if self._heads.holding else records
         heads = self._heads.feed(records[0].text, number)
         if heads == [(records[0].text, number)]:
             return records
         return [record for text, at in heads for record in parse_any_line(text, at)]
+
+    def _held(self) -> list[Record]:
+        """Return the records of the line that was held back."""
+        return [record for text, at in self._heads.flush() for record in parse_any_line(text, at)]
 
     def _cut(self, records: Iterable[Record]) -> list[Splat]:
         done: list[Splat] = []

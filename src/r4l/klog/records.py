@@ -83,18 +83,29 @@ def parse(text: str) -> Iterator[Record]:
 
 
 class LineSplitter:
-    """Splitter of a byte stream into lines; buffers at most `LINE_LIMIT` bytes."""
+    """Splitter of a byte stream into lines; buffers at most `LINE_LIMIT` bytes.
+
+    Attributes:
+        number: of the unfinished last line in the stream, from 1.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
+        self.number = 1
 
     def feed(self, data: bytes) -> Iterable[str]:
         """Add bytes; return the lines that are complete."""
+        return [text for _, text in self.numbered(data)]
+
+    def numbered(self, data: bytes) -> list[tuple[int, str]]:
+        """Add bytes; return the lines that are complete, each with its number. Pieces of a long line have the same."""
         *lines, self._rest = (self._rest + data).split(b"\n")
+        found = [(number, line) for number, line in enumerate(lines, self.number)]
+        self.number += len(lines)
         if len(self._rest) > LINE_LIMIT:
-            lines.append(self._rest)
+            found.append((self.number, self._rest))
             self._rest = b""
-        return [piece.decode("utf-8", "replace") for line in lines for piece in _pieces(line)]
+        return [(number, piece.decode("utf-8", "replace")) for number, line in found for piece in _pieces(line)]
 
     @property
     def rest(self) -> str:

@@ -22,6 +22,11 @@ DEATHS = ("machine", "task", "")
 """Results of `kinds.death`, the worst first."""
 
 
+def _number_of_cpu(digits: str) -> int | None:
+    """Return the number of a CPU; None if it has more digits than any, in a log that is damaged."""
+    return int(digits) if len(digits) < 8 else None
+
+
 class Splat(VerdictError):
     """A complaint of the kernel.
 
@@ -200,11 +205,11 @@ class Splat(VerdictError):
             name = f"{named['name']}:{named['pid']}"
             task = task or name
             if named.get("cpu") and name == task:
-                cpu = int(named["cpu"])
+                cpu = _number_of_cpu(named["cpu"])
                 break
         caller = self.records[0].caller or ""
         if caller.startswith("C") and cpu is None:
-            cpu = int(caller[1:])
+            cpu = _number_of_cpu(caller[1:])
         return task or (caller if caller.startswith("T") else ""), cpu
 
     @property

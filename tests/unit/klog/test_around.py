@@ -196,3 +196,26 @@ def test_records_of_several_lines_as_dmesg_shows_them() -> None:
     (splat,) = read(*lines)
     assert (splat.splat_kind, splat.last, splat.task[0]) == ("lockdep", 6, "prog:817")
     assert symbols([splat]) == ["widget_store"]
+
+
+GPF = "Oops: general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP NOPTI"
+
+
+@pytest.mark.parametrize("headline", [GPF, "Oops: divide error: 0000 [#1] SMP"])
+def test_a_headline_without_a_stamp_stays_with_the_stamped_lines(headline: str) -> None:
+    for stamp in ("[    1.{:06}] ", "<4>[    1.{:06}] ", "Nov 28 10:00:00 kernel: [    1.{:06}] "):
+        rest = [stamp.format(number) + text for number, text in enumerate(OOPS[3:])]
+        (splat,) = read(headline, *rest)
+        assert (splat.first, splat.last) == (1, len(rest) + 1)
+        assert splat.culprit
+
+
+def test_a_line_that_is_held_back_comes_before_the_next() -> None:
+    lines = ["[vm-test] BUG: unable to handle page fault", *(f"[    1.{number:06}] fine" for number in range(50))]
+    assert all(splat.first <= splat.last for splat in read(*lines, *OOPS))
+
+
+@pytest.mark.parametrize("length", [8_191, 8_192, 8_193, 20_000, 300_000, 600_000])
+def test_a_long_line_is_one_line(length: int) -> None:
+    (splat,) = read("x" * length, "y" * length, *OOPS)
+    assert (splat.first, splat.last) == (3, 2 + len(OOPS))

@@ -11,12 +11,15 @@ import quopri
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.klog.logs import OOPS
 
 from r4l.klog.markup import from_html, from_json
+from r4l.klog.packed import opened
 from r4l.klog.prefixes import parse_any_line
 from r4l.klog.reader import complaints
 
@@ -229,3 +232,41 @@ def test_no_line_takes_long(piece: str, times: int) -> None:
     for before in ("", "{", '"', " " * 2000 + "{"):
         parse_any_line((before + piece * times)[:8000] + "x")
     assert time.process_time() - begin < 0.5
+
+
+def stamped_oops() -> list[str]:
+    return [f"[    1.{number:06}] {text}" for number, text in enumerate(OOPS)]
+
+
+LISTS: dict[str, Callable[[list[str]], str]] = {
+    "json-seq": lambda lines: "".join(f"\x1e{journal(line)}\n" for line in lines),
+    "json-sse": lambda lines: "".join(f"data: {journal(line)}\n\n" for line in lines),
+    "bytes": lambda lines: "".join(
+        json.dumps({"_TRANSPORT": "kernel", "MESSAGE": list(f"{line}\x1b".encode())}) + "\n" for line in lines
+    ),
+    "jq .MESSAGE": lambda lines: "".join(f"{json.dumps(line)}\n" for line in lines),
+    "jq '[.MESSAGE]'": lambda lines: json.dumps(lines, indent=2),
+    "dmesg, jq -c": lambda lines: json.dumps(
+        {"dmesg": [{"pri": 1, "time": 1.0, "msg": line} for line in lines]}, separators=(",", ":")
+    ),
+    "journalctl, jq -cs": lambda lines: "[" + ",".join(map(journal, lines)) + "]",
+}
+
+
+@pytest.mark.parametrize("shape", LISTS.values(), ids=list(LISTS))
+@pytest.mark.parametrize("stamp", [False, True])
+def test_messages_in_json(shape: Callable[[list[str]], str], stamp: bool, tmp_path: Path) -> None:
+    before = [f"usb 1-{number}: new device" for number in range(300)]
+    lines = stamped_oops() if stamp else OOPS
+    (tmp_path / "log").write_text(shape([*before, *lines]))
+    with opened(tmp_path / "log") as stream:
+        (splat,) = complaints(stream)
+    assert splat.splat_kind == "oops"
+    assert [line.strip("\x1b") for line in splat.lines] == OOPS
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_a_list_in_one_line_may_be_read_in_any_pieces(size: int, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text('[{"msg":"a"},{"msg":"b"},{"msg":"c"}]')
+    with opened(tmp_path / "log") as stream:
+        assert b"".join(iter(lambda: stream.read(size), b"")).count(b"\n") == 2

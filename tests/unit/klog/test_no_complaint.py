@@ -35,6 +35,10 @@ def test_what_speaks_of_complaints_has_none(line: str) -> None:
     [
         "WARNING: the mand mount option has been deprecated and is ignored by this kernel.",
         "WARNING: stray words of a driver",
+        "Kernel stack overflows are often hard to debug.",
+        "Kernel stack overflow detection is enabled by CONFIG_VMAP_STACK",
+        "DEBUG_LOCKS_WARN_ON(1);",
+        "DEBUG_LOCKS_WARN_ON is a macro",
         "traps: prog[104] general protection fault ip:7feb sp:2000 error:0 in prog[7feb+1000]",
         "BUG UNIX (Not tainted): kasan: bad access detected",
         "Kernel command line: panic=-1 oops=panic",

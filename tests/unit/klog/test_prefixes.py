@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.klog.logs import OOPS, read
 
 from r4l.klog import Record
 from r4l.klog.prefixes import PREFIXES, parse_any_line
@@ -81,6 +82,8 @@ def test_the_kernels_words_keep_their_blanks_and_brackets(before: str, text: str
         ("[   12.345678] host kernel: x", 12.345678, None, None),
         ("[   12.345678]  [1:  prog:  77] x", 12.345678, None, "T77"),
         ("Nov 28 10:00:00 host kern.crit kernel: [   12.345678] x", 12.345678, 2, None),
+        ("Sat Nov 28 10:00:00 2026 kern.alert kernel: [   12.345678] x", 12.345678, 1, None),
+        ("2026-11-28T10:00:00.123456Z ERR kernel: [   12.345678] [    T7] x", 12.345678, 3, "T7"),
     ],
 )
 def test_what_prefixes_say_is_read(line: str, time_: float, level: int | None, caller: str | None) -> None:
@@ -125,3 +128,33 @@ def test_no_line_takes_long(piece: str, times: int) -> None:
     begin = time.process_time()
     parse_any_line((piece * times)[:8192])
     assert time.process_time() - begin < 0.5
+
+
+LEVEL_WORDS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Sat Nov 28 10:00:00 2026 kern.{0} kernel: ",
+        "2026-11-28T10:00:00.123456Z {1} kernel: ",
+        "Nov 28 10:00:00 user.{0} kernel: ",
+        "kern.{0} kernel: ",
+    ],
+)
+def test_a_level_is_no_host(head: str) -> None:
+    lines = [
+        f"{head.format(word, 'WARNING' if word == 'warn' else word.upper())}[   12.{number:06}] {text}"
+        for number, (text, word) in enumerate(zip(OOPS, LEVEL_WORDS * len(OOPS), strict=False))
+    ]
+    others = [f"Sat Nov 28 10:00:00 2026 daemon.info prog[{number}]: busy" for number in range(len(OOPS))]
+    for mixed in (lines, [line for pair in zip(lines, others, strict=True) for line in pair]):
+        (splat,) = read(*mixed)
+        assert len(splat.records) >= len(OOPS) - 1
+        assert splat.culprit
+    assert {record.machine for line in lines for record in parse_any_line(line)} == {""}
+
+
+def test_a_host_beside_a_level_is_one() -> None:
+    for line in ("Nov 28 10:00:00 box kern.alert kernel: x", "Nov 28 10:00:00 kern.alert box kernel: x"):
+        assert (one(line).machine, one(line).level, one(line).kernel) == ("box", 1, True)

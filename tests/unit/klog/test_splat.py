@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import GuestTimeout
-from r4l.klog import KernelLog, Splat
+from r4l.klog import KernelLog, Record, Splat
 from r4l.klog import complaints as complaints_module
 from r4l.klog.kinds import classify
 
@@ -299,3 +299,10 @@ def test_marks_that_nobody_waits_for_are_not_kept() -> None:
         log.feed(f"[    1.000000] r4l-sync {number:x}")
     assert log.records() == []
     assert not log._marks
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 4301, "9" * 100])
+def test_a_number_that_no_cpu_has(digits: str) -> None:
+    for line in (f"CPU: {digits} PID: {digits} Comm: x Not tainted", f"WARNING: a.c:1 at f+0x1/0x2, CPU#{digits}: x/1"):
+        for record in (Record(line, 1.0, caller=f"C{digits}"), Record(line, 1.0)):
+            assert Splat("oops", "BUG: x", [record]).task[1] is None
