@@ -40,13 +40,17 @@ def write_named(path: Path, text: str) -> None:
     A plain file is replaced, and only by a complete one. A link, a pipe or a device (`/dev/stdout`) stays, and the text
     goes where it leads.
 
+    Args:
+        path: the file.
+        text: the text, in which surrogates stand for bytes that are not UTF-8 (PEP 383).
+
     Raises:
         OSError: the file cannot be written.
         EnvironmentFault: the reader of a pipe has gone.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         try:
-            with path.open("w", encoding="utf-8") as file:
+            with path.open("w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
         except BrokenPipeError as error:
             raise EnvironmentFault(f"the reader of {path} has gone", "name a plain file, or another reader") from error
@@ -55,7 +59,7 @@ def write_named(path: Path, text: str) -> None:
     partial = path.with_name(f".r4l-{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
     try:
-        with partial.open("x", encoding="utf-8") as file:
+        with partial.open("x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         if path.exists():
             partial.chmod(stat.S_IMODE(path.stat().st_mode))

@@ -125,7 +125,7 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
         commit: make a commit; None means to make one if the driver was added by a commit.
 
     Raises:
-        UsageError: the driver is not in the tree, or its files were changed there.
+        UsageError: the driver is not in the tree, its files were changed there, or it is the kit and others need it.
         EnvironmentFault: git is missing or refuses.
     """
     source = trees.folders_of(tree).source
@@ -133,11 +133,16 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
         record = GraftRecord.load(source)
         entry = record.find(name)
         if entry is None:
-            there = ", ".join(other.name for other in record.entries if other.name != "kit") or "none"
+            there = ", ".join(other.name for other in record.entries if not other.is_kit) or "none"
             raise UsageError(f"r4l has put no driver {name} into {source}", f"name one that it has put there: {there}")
+        users = [other.name for other in record.entries if other.kit]
+        if entry.is_kit and users:
+            raise UsageError(
+                f"the kit is needed by {', '.join(users)}", "remove these drivers; the last takes it along"
+            )
         entries = [entry]
         if entry.kit and not any(other.kit for other in record.entries if other is not entry):
-            entries += [other for other in record.entries if other.name == "kit"]
+            entries += [other for other in record.entries if other.is_kit]
         new = sorted(path for each in entries for path in each.hashes)
         changed = sorted({path for each in entries for path, _ in each.blocks})
         commit = entry.committed if commit is None else commit
@@ -185,7 +190,9 @@ def _changes(tree: Path, found: Driver, where: Place, known: dict[str, bool]) ->
 
 
 def _message(found: Driver, where: Place, *, with_kit: bool) -> str:
-    body = f"{found.description}. It is built with CONFIG_{where.symbol}, as a module or into the\nkernel."
+    # Of a line that begins with the driver's own words, git could take these for a header or the end of the message.
+    about = f"The module {found.name}: {found.description}."
+    body = f"{about}\n\nIt is built with CONFIG_{where.symbol}, as a module or into the kernel."
     if with_kit:
         body += "\n\nIt needs the kit: safe Rust abstractions for network devices, a crate of its\nown in rust/kit."
     return f"{where.folder}: add {found.name}\n\n{body}\n"

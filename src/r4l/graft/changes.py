@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,10 +35,11 @@ class Changes:
         Raises:
             UsageError: the file contains the block already.
         """
-        text = (tree / path).read_text(encoding="utf-8")
-        if block in text:
+        text = read_exactly(tree / path)
+        newline = "\r\n" if text.count("\r\n") > text.count("\n") / 2 else "\n"
+        if block.replace("\n", newline) in text:
             raise UsageError(f"{path} has {block.strip()!r} already", "take it out first")
-        self.blocks.append((path, insertion(text, block)[1]))
+        self.blocks.append((path, insertion(text, block)[1].replace("\n", newline)))
 
     @property
     def changed(self) -> list[str]:
@@ -53,7 +55,7 @@ class Changes:
         """Return every path with its text before (None for a new file) and after."""
         texts: dict[str, tuple[str | None, str]] = {path: (None, text) for path, text in self.files.items()}
         for path in self.changed:
-            before = after = (tree / path).read_text(encoding="utf-8")
+            before = after = read_exactly(tree / path)
             for block in (text for other, text in self.blocks if other == path):
                 at, _ = insertion(after, block)
                 after = after[:at] + block + after[at:]
@@ -83,9 +85,7 @@ class Changes:
         for path, (before, after) in self.after(tree).items():
             parts.append(f"diff --git a/{path} b/{path}\n" + ("new file mode 100644\n" if before is None else ""))
             old = "/dev/null" if before is None else f"a/{path}"
-            lines = difflib.unified_diff(
-                (before or "").splitlines(keepends=True), after.splitlines(keepends=True), old, f"b/{path}"
-            )
+            lines = difflib.unified_diff(lines_of(before or ""), lines_of(after), old, f"b/{path}")
             parts += [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
         return "".join(parts)
 
@@ -109,7 +109,7 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
         )
     texts: dict[str, str] = {}
     for path, block in blocks:
-        text = texts.get(path) or ((tree / path).read_text(encoding="utf-8") if (tree / path).is_file() else "")
+        text = texts.get(path) or (read_exactly(tree / path) if (tree / path).is_file() else "")
         if text.count(block) == 1:
             texts[path] = text.replace(block, "", 1)
         elif whole or text.count(block) > 1:
@@ -121,6 +121,16 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
             partial.unlink()
     for path in hashes:
         _remove(tree, path)
+
+
+def read_exactly(path: Path) -> str:
+    """Return the text of a file of the tree, whose line ends, and bytes that are not UTF-8, `write` writes again."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text with their ends, as patch(1) counts them: a form feed ends none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def hash_of(text: str) -> str:
@@ -138,7 +148,7 @@ def write(path: Path, text: str) -> None:
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(text.encode("utf-8", "surrogateescape"))
         if mode is not None:
             partial.chmod(mode)
         partial.rename(path)

@@ -35,7 +35,7 @@ def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
     """
     depends: list[str] = []
     selects: list[str] = []
-    for condition, name in GUARDED.findall((tree / "rust/kernel/lib.rs").read_text(encoding="utf-8")):
+    for condition, name in GUARDED.findall((tree / "rust/kernel/lib.rs").read_text(encoding="utf-8", errors="replace")):
         expression = kconfig_expression(condition)
         if name not in uses or expression is None:
             continue

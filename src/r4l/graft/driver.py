@@ -16,6 +16,14 @@ SOURCES = (".rs", ".c", ".h", ".S")
 NOT_SOURCES = {"tests", "r4l"}
 """Folders left out of the kernel's tree: the driver's tests, and files generated for its build."""
 
+_STRING = r'"(?:[^"\\]|\\.)*"'
+RUST_DESCRIPTION = re.compile(rf"\bdescription: ({_STRING})", re.DOTALL)
+C_DESCRIPTION = re.compile(rf"MODULE_DESCRIPTION\(\s*({_STRING}(?:\s*{_STRING})*)", re.DOTALL)
+ESCAPE = re.compile(r"\\(?:\n\s*|u\{[0-9a-fA-F_]{1,8}\}|x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+"""An escape in a string of Rust or C; at a line's end, in Rust, with the blanks of the next."""
+LONGEST = 200
+"""Characters of a description in one line."""
+
 COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*+)", re.DOTALL)
 
 
@@ -81,8 +89,9 @@ class Driver:
     def description(self) -> str:
         """The module's own description, from `module!` or MODULE_DESCRIPTION."""
         text = self.sources[self.root]
-        said = re.search(r'description: "((?:[^"\\]|\\.)*)"', text) or re.search(r'MODULE_DESCRIPTION\("([^"]*)"', text)
-        return said[1].replace('"', "'").replace("\\", "") if said else f"The driver {self.name}"
+        said = RUST_DESCRIPTION.search(text) or C_DESCRIPTION.search(text)
+        words = one_line(said[1]) if said else ""
+        return words or f"The driver {self.name}"
 
     def uses(self) -> set[str]:
         """Return the modules of the `kernel` crate that the code names."""
@@ -90,6 +99,25 @@ class Driver:
         for match in re.finditer(r"\bkernel::(?=(\w+)|\{)", self.code):
             found |= {match[1]} if match[1] else _heads(self.code[match.end() + 1 :])
         return found
+
+
+def one_line(literals: str) -> str:
+    """Return the text of strings of Rust or C, in one line, without control characters.
+
+    Args:
+        literals: one string with its quotes, or several of C's, which the compiler joins.
+    """
+    parts = re.findall(_STRING, literals, re.DOTALL)
+    text = "".join(ESCAPE.sub(_unescaped, part[1:-1]) for part in parts)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    escape = match[0][1:]
+    if escape in ('"', "'", "\\"):
+        return escape
+    # Blanks and control characters are no part of a line.
+    return "" if escape[0] == "\n" else " "
 
 
 def _heads(group: str) -> set[str]:
@@ -111,15 +139,17 @@ def read_driver(folder: Path) -> Driver:
         UsageError: the folder has no module or several, or a source is not UTF-8.
     """
     kbuild = require_text(_own(Module(folder).require_kbuild(), folder))
-    joined = kbuild.replace("\\\n", " ")
-    names = re.findall(r"([\w-]+)\.o\b", " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE)))
+    joined = re.sub(r"(?<!\\)#.*", "", kbuild.replace("\\\n", " "))
+    listed = " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE))
+    # Branches of an `ifeq` may name the same.
+    names = list(dict.fromkeys(re.findall(r"([\w-]+)\.o\b", listed)))
     if len(names) != 1:
         raise UsageError(
             f"{folder} has {len(names)} modules: {', '.join(names) or 'no line obj-m := NAME.o'}",
             "graft folders with one module each",
         )
-    listed = re.findall(rf"^\s*{re.escape(names[0])}-(?:y|objs)\s*[:+]?=(.*)$", joined, re.MULTILINE)
-    objects = tuple(" ".join(listed).split())
+    parts = re.findall(rf"^\s*{re.escape(names[0])}-(?:y|objs)\s*[:+]?=(.*)$", joined, re.MULTILINE)
+    objects = tuple(" ".join(parts).split())
     driver = Driver(folder.absolute(), names[0], kbuild, objects, dict(_sources(folder)))
     if not driver.root:
         raise UsageError(f"{folder} has no source", "add one")
@@ -144,6 +174,8 @@ def _sources(folder: Path) -> list[tuple[str, str]]:
         out = any(part in NOT_SOURCES or part.startswith(".") for part in inner.parts)
         if out or path.suffix not in SOURCES or not path.is_file() or path.name.endswith(".mod.c"):
             continue
+        if not inner.as_posix().isprintable() or re.search(r'["\\]', str(inner)):
+            raise UsageError(f"{inner.as_posix()!a} has characters that no patch can name", "rename the file")
         try:
             found.append((inner.as_posix(), require_text(_own(path, folder))))
         except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from r4l import resources
 from r4l.errors import UsageError
-from r4l.graft.changes import Changes
+from r4l.graft.changes import Changes, read_exactly
 
 FOLDER = "rust/kit"
 SUFFIXES = (".rs", ".c", ".h", ".mk", ".md")
@@ -33,11 +33,7 @@ def is_there(tree: Path) -> bool:
     """
     if not (tree / FOLDER).exists():
         return False
-    other = [
-        path
-        for path, text in files().items()
-        if not (tree / path).is_file() or (tree / path).read_text(encoding="utf-8") != text
-    ]
+    other = [path for path, text in files().items() if not (tree / path).is_file() or read_exactly(tree / path) != text]
     if other:
         raise UsageError(
             f"the tree contains another version of the kit: {other[0]} differs",

@@ -73,7 +73,7 @@ def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, kno
 
 def _relative(wanted: str) -> PurePosixPath:
     path = PurePosixPath(wanted)
-    if path.is_absolute() or ".." in path.parts or not path.parts or re.search(r"[\s:]", wanted):
+    if path.is_absolute() or ".." in path.parts or not path.parts or re.search(r"""[\s:$"'\\]""", wanted):
         raise UsageError(
             f"{wanted!r} is not a path inside a kernel's tree", "give one such as drivers/net/foo or samples/rust"
         )
@@ -92,4 +92,6 @@ def _symbol(driver: Driver, parent: PurePosixPath, wanted: str | None) -> str:
             raise UsageError(f"{wanted!r} is not a valid option name", "use capital letters, digits and _")
         return wanted.removeprefix("CONFIG_")
     name = driver.name.upper().replace("-", "_")
+    if not name.isascii():
+        raise UsageError(f"{name} is not a valid option name", "give another: --symbol NAME")
     return f"SAMPLE_RUST_{name.removeprefix('RUST_')}" if parent == SAMPLES else name

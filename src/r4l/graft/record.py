@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from r4l import home
-from r4l.graft.changes import Changes, hash_of
+from r4l.graft.changes import Changes, hash_of, read_exactly
 
 
 @dataclass
@@ -43,11 +43,15 @@ class GraftEntry:
         hashes = {path: hash_of(text) for path, text in changes.files.items()}
         return cls(name, source, folder, symbol, kit, hashes, list(changes.blocks))
 
+    @property
+    def is_kit(self) -> bool:
+        """True for the kit, which comes from no driver's folder; a driver may have its name."""
+        return not self.source
+
     def is_in(self, tree: Path) -> bool:
         """True if any file or block of the entry is in the tree."""
         return any((tree / path).exists() for path in self.hashes) or any(
-            (tree / path).is_file() and block in (tree / path).read_text(encoding="utf-8")
-            for path, block in self.blocks
+            (tree / path).is_file() and block in read_exactly(tree / path) for path, block in self.blocks
         )
 
 
@@ -79,8 +83,8 @@ class GraftRecord:
     def save(self) -> None:
         """Write the record; delete its file if it is empty."""
         final = _file(self.tree)
-        names = {entry.name for entry in self.entries}
-        kept = [*self.entries, *(entry for entry in self.elsewhere if entry.name not in names)]
+        names = {(entry.name, entry.is_kit) for entry in self.entries}
+        kept = [*self.entries, *(entry for entry in self.elsewhere if (entry.name, entry.is_kit) not in names)]
         if not kept:
             final.unlink(missing_ok=True)
             return
@@ -96,9 +100,10 @@ class GraftRecord:
         self.save()
 
     def find(self, wanted: str) -> GraftEntry | None:
-        """Return a driver's entry by its name or its source folder, or None."""
+        """Return a driver's entry by its name or its source folder, else the kit's by its name; or None."""
         folder = str(Path(wanted).absolute())
-        return next((entry for entry in self.entries if entry.name == wanted or entry.source == folder), None)
+        found = [entry for entry in self.entries if entry.name == wanted or entry.source == folder]
+        return min(found, key=lambda entry: entry.is_kit, default=None)
 
 
 def lock_name(tree: Path) -> str:

@@ -16,7 +16,7 @@ KIT_IN_TREE = "$(srctree)/rust/kit"
 
 def kconfig_entry(driver: Driver, symbol: str, needs: Needs) -> str:
     """Return the Kconfig entry of a tristate option: built in (y), as a module (m), or left out."""
-    lines = [f"config {symbol}", f'\ttristate "{driver.description}"']
+    lines = [f"config {symbol}", f'\ttristate "{quoted(driver.description)}"']
     lines += [f"\tdepends on {expression}" for expression in needs.depends]
     lines += [f"\tselect {option}" for option in needs.selects]
     lines.append("\thelp")
@@ -25,6 +25,14 @@ def kconfig_entry(driver: Driver, symbol: str, needs: Needs) -> str:
     for paragraph in (about, module, "If unsure, say N."):
         lines += [f"\t  {line}" for line in textwrap.wrap(paragraph, 62)] + [""]
     return "\n".join(lines)
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands between the quotes of a string in Kconfig.
+
+    `$(shell,…)` in a string runs on the host at each `make *config` (scripts/kconfig/lexer.l, preprocess.c).
+    """
+    return re.sub(r"[\\$]", r"\\\g<0>", text.replace('"', "'"))
 
 
 def makefile(driver: Driver, symbol: str) -> str:

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kconfiglib
+import pytest
+
 from r4l import resources
+from r4l.errors import UsageError
 from r4l.graft import driver, graft
 
 E1000 = resources.rust("drivers", "e1000")
@@ -66,3 +70,82 @@ def test_a_patch_goes_where_a_link_or_a_pipe_leads(tree: Path, tmp_path: Path) -
     assert link.is_symlink()
     assert pipe.is_fifo()
     assert read.partition("\nSubject:")[2] == real.read_text().partition("\nSubject:")[2] != ""
+
+
+@pytest.mark.parametrize(
+    ("literals", "text"),
+    [
+        (r'"a \"b\" \\ c"', r'a "b" \ c'),
+        ('"does \\\n        one thing"', "does one thing"),
+        ('"does\n        one thing"', "does one thing"),
+        (r'"A\n\tdriver"', "A driver"),
+        (r'"bell\x07 \u{202e}right \033[31m"', "bell right [31m"),
+        ('"one " "two"\n\t"three"', "one twothree"),
+        ('"\u202eright\u2028 \x1b"', "right"),
+        ('"' + "x" * 500 + '"', "x" * 200),
+        ('""', ""),
+    ],
+)
+def test_a_description_is_one_line(literals: str, text: str) -> None:
+    assert driver.one_line(literals) == text
+
+
+HOSTILE = {
+    "shell": "costs $(shell,touch {pwned}) nothing",
+    "brackets": "costs ${{shell,touch {pwned}}} or $(error-if,y,stop) $",
+    "quotes": '\\" if m\n\tdefault y\n\tprompt \\"$(shell,touch {pwned})',
+    "backslash": "a tail \\\\",
+    "lines": "a\nconfig OTHER\n\tbool \\n endmenu",
+    "author": "From: Somebody <somebody@else>",
+    "end": "--- a/x\n---\ndiff --git a/x b/x\n",
+    "mail": "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001",
+}
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=list(HOSTILE))
+@pytest.mark.parametrize("kind", ["rs", "c"])
+def test_a_strangers_description_is_only_text(
+    words: str, kind: str, repository: Path, tmp_path: Path, own: Callable[..., Path], git: Callable[..., str]
+) -> None:
+    said = words.format(pwned=tmp_path / "pwned")
+    source = f'module! {{ description: "{said}", }}' if kind == "rs" else f'MODULE_DESCRIPTION("{said}");'
+    folder = own("odd", "obj-m := odd.o\n", **{f"odd_{kind}": source + "\n"})
+    patch = tmp_path / "x.patch"
+    graft(folder, repository, wanted="drivers/misc/odd", patch=patch)
+    done = graft(folder, repository, wanted="drivers/misc/odd")
+    message = git(repository, "log", "-1", "--format=%B")
+    assert message.startswith("drivers/misc/odd: add odd\n\nThe module odd: ")
+    git(repository, "reset", "-q", "--hard", "HEAD^")
+    git(repository, "am", "-q", str(patch))
+    assert git(repository, "log", "-1", "--format=%an %B") == f"李 Hua {message}"
+    lines = (repository / done.folder / "Kconfig").read_text().split("\n")
+    assert [line for line in lines if line and not line.startswith(("\t", "#"))] == ["config ODD"]
+    kconfig = tmp_path / "Kconfig"
+    kconfig.write_text("\n".join(line for line in lines if "depends" not in line))
+    (symbol,) = kconfiglib.Kconfig(str(kconfig), warn=False).unique_defined_syms
+    ((prompt, _),) = ((node.prompt[0], node) for node in symbol.nodes)
+    assert prompt == driver.read_driver(folder).description.replace('"', "'")
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("kbuild", "names"),
+    [
+        ("obj-m := cm.o # formerly old.o\n", ["cm"]),
+        ("# obj-m := old.o\nobj-m := cm.o\n", ["cm"]),
+        ("ifeq ($(DEBUG),y)\nobj-m := cm.o\nelse\nobj-m := cm.o\nendif\n", ["cm"]),
+        ("obj-m := cm.o # and \\\nold.o\ncm-y := main.o # formerly old.o\n", ["cm"]),
+    ],
+)
+def test_modules_are_counted_once_and_not_in_comments(kbuild: str, names: list[str], own: Callable[..., Path]) -> None:
+    found = driver.read_driver(own("cm", kbuild, cm_rs="\n", main_rs="\n"))
+    assert [found.name] == names
+    assert set(found.objects) <= {"main.o"}
+
+
+@pytest.mark.parametrize("name", ["a\nb.h", 'a"b.h', "a\\b.h", "a\x07.h"])
+def test_a_file_that_no_patch_can_name_is_refused(name: str, own: Callable[..., Path]) -> None:
+    folder = own("odd", "obj-m := odd.o\n", odd_rs="\n")
+    (folder / name).touch()
+    with pytest.raises(UsageError, match="rename the file"):
+        driver.read_driver(folder)

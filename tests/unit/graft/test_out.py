@@ -130,3 +130,55 @@ def test_ctrl_c_leaves_the_tree_as_it_was(
         graft(E1000, tree)
     assert texts(tree) == original
     assert not GraftRecord.load(tree).entries
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_the_kit_stays_under_a_driver(committed: bool, repository: Path, git: Callable[..., str]) -> None:
+    graft(E1000, repository, commit=committed)
+    before = git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")
+    with pytest.raises(UsageError, match="the kit is needed by r4l_e1000"):
+        remove("kit", repository)
+    assert (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")) == before
+    assert remove("r4l_e1000", repository).kit
+
+
+def test_a_driver_may_have_the_kits_name(tree: Path, own: Callable[..., Path]) -> None:
+    graft(E1000, tree)
+    graft(own("kit", "obj-m := kit.o\n", kit_rs="\n"), tree)
+    assert remove("kit", tree).new == ("samples/rust/kit.rs",)
+    assert (tree / "rust/kit").is_dir()
+    assert remove("r4l_e1000", tree).kit
+
+
+ODD = {
+    "CRLF": b"config A\r\n\tbool\r\n\r\nif A\r\n\r\nendif # A\r\n",
+    "Latin-1": b"# M\xfcller\nconfig A\n\tbool\n",
+    "form feed": b"# one\x0ctwo\nconfig A\n\x0c\n\tbool\n\x1c\n",
+    "U+2028": "# one\u2028two\u0085three\nconfig A\n".encode(),
+    "CR": b"# one\rtwo\nconfig A\n",
+    "no end": b"config A\n\tbool",
+    "CRLF, no end": b"config A\r\n\tbool",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=list(ODD))
+def test_bytes_of_others_stay(
+    content: bytes, repository: Path, tmp_path: Path, own: Callable[..., Path], git: Callable[..., str]
+) -> None:
+    for name in ("Kconfig", "Kbuild"):
+        (repository / "drivers/misc" / name).write_bytes(content)
+    git(repository, "-c", "core.autocrlf=false", "commit", "-qam", "odd")
+    source = "// page\x0cbreak\n\x0c\n\u2028fn\u0085 a() {}\x1c\n"
+    folder = own("odd", "obj-m := odd.o\n", odd_rs=source)
+    graft(folder, repository, wanted="drivers/misc", patch=tmp_path / "x.patch")
+    graft(folder, repository, wanted="drivers/misc", commit=False)
+    files = [f"drivers/misc/{name}" for name in ("Kconfig", "Kbuild", "odd.rs")]
+    after = [(repository / file).read_bytes() for file in files]
+    assert after[0].startswith(content[:20])
+    assert (b"\r\n" in after[1]) == (b"\n" not in after[1].replace(b"\r\n", b"")) == (b"\r\n" in content)
+    remove("odd", repository)
+    assert git(repository, "status", "--porcelain") == ""
+    assert (repository / files[0]).read_bytes() == content
+    git(repository, "apply", str(tmp_path / "x.patch"))
+    assert [(repository / file).read_bytes() for file in files] == after

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.graft.changes import read_exactly
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple
         _git(repository, "config", key, value)
     for path in sorted({path for mail in mails for path in mail.files}):
         if (source / path).is_file():
-            _put(repository, path, (source / path).read_text(encoding="utf-8"))
+            _put(repository, path, read_exactly(source / path))
     _git(repository, "add", "--all", "--force")
     _git(repository, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", "base")
     _git(repository, "checkout", "--quiet", "-b", "series")
@@ -83,7 +84,7 @@ def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple
 
 def _put(repository: Path, path: str, text: str) -> None:
     (repository / path).parent.mkdir(parents=True, exist_ok=True)
-    (repository / path).write_text(text, encoding="utf-8")
+    (repository / path).write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _git(folder: Path, *arguments: str, check: bool = True) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from r4l.errors import UsageError
+from r4l.graft.changes import read_exactly
 from r4l.graft.driver import Driver
 from r4l.graft.series import arrivals, helpers, tree
 from r4l.graft.series.items import without
@@ -56,7 +57,7 @@ class Series:
         if path not in self.files:
             if not (self.source / path).is_file():
                 raise UsageError(f"{self.source} has no {path}", "use the source of a kernel that the kit supports")
-            self.files[path] = (self.source / path).read_text(encoding="utf-8")
+            self.files[path] = read_exactly(self.source / path)
         return self.files[path]
 
     def add_kit(self, patch: Patch) -> dict[str, str]:
