@@ -12,7 +12,7 @@ from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
 
-UNFIT = re.compile(r"[^\w./+@,=~^%-]")
+UNFIT = re.compile(r"[^\w./+@,=~^-]")
 """Characters that break the kernel's Makefiles, which do not quote paths."""
 
 LARGEST = 16 << 20

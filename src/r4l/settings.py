@@ -81,7 +81,7 @@ class Settings:
             own, shared = place / FILE, place / SHARED_FILE
             if own.is_file():
                 return cls.of(user_tables.load(own), own)
-            if shared.is_file() and (table := user_tables.load(shared).get("tool", {}).get("r4l")) is not None:
+            if shared.is_file() and (table := _shared(shared)) is not None:
                 return cls.of(table, shared)
             if (place / ".git").exists():
                 break
@@ -118,6 +118,22 @@ class Settings:
     def pairs(self) -> tuple[str, ...]:
         """The module's parameters as `--param` takes them."""
         return tuple(f"{name}={value}" for name, value in self.parameters.items())
+
+
+def _shared(file: Path) -> dict[str, Any] | None:
+    """Return r4l's table of a file that several tools share; None if it has none.
+
+    Raises:
+        UsageError: the file cannot be read, or something else stands in the place of the table.
+    """
+    found: Any = user_tables.load(file)
+    for key, path in (("tool", "tool"), ("r4l", "tool.r4l")):
+        found = found.get(key)
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            raise UsageError(f"{file}: {path} is no table", f"write [{path}]")
+    return dict(found)
 
 
 def _nearest(unknown: tables.UnknownKey) -> str:

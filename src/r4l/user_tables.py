@@ -30,6 +30,8 @@ def parse(text: str) -> dict[str, Any]:
         ValueError: the text is not TOML, has a number with too many digits, or is beyond a bound.
         RecursionError: a value is nested too deeply.
     """
+    # Notepad's byte order mark, which is no character of TOML.
+    text = text.removeprefix("\ufeff")
     if len(text) > LARGEST:
         raise ValueError(f"it has more than {LARGEST} characters")
     if match := _LONG_KEY.search(text):

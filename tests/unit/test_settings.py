@@ -131,6 +131,36 @@ def test_what_it_cannot_say_is_refused(text: str, words: list[str], tmp_path: Pa
     assert all(word in str(refused.value) for word in words), refused.value
 
 
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("tool = 5", "tool is no table"),
+        ("tool = [1]", "tool is no table"),
+        ("[[tool]]\nr4l = 1", "tool is no table"),
+        ("[tool]\nr4l = 5", "tool.r4l is no table"),
+        ("[[tool.r4l]]\nkernel = 'rt'", "tool.r4l is no table"),
+        ("[tool]\nr4l = ''", "tool.r4l is no table"),
+    ],
+)
+def test_a_shared_file_without_the_table_is_refused(text: str, cause: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(UsageError, match=cause):
+        Settings.near(tmp_path)
+
+
+def test_a_shared_file_of_others_says_nothing(tmp_path: Path) -> None:
+    for text in ("", "[tool]\n", "[tool.other]\nr4l = 1\n", "[project]\nname = 'x'\n"):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert Settings.near(tmp_path) == Settings()
+
+
+@pytest.mark.parametrize("name", ["r4l.toml", "pyproject.toml"])
+def test_notepads_mark_at_the_begin_is_no_mistake(name: str, tmp_path: Path) -> None:
+    text = "[tool.r4l]\nkernel = 'rt'\n" if name == "pyproject.toml" else "kernel = 'rt'\n"
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert Settings.near(tmp_path).kernel == ("rt",)
+
+
 class Seen(Exception):
     """Return the values that a command would work with."""
 

@@ -16,7 +16,7 @@ from r4l.graft.driver import read_driver
 from r4l.ide.commands import recorded
 from r4l.module import makefiles, own_rust, paths_in, unseen
 from r4l.module.makefiles import beside
-from r4l.paths import LARGEST, followed, require_text, text_or_none
+from r4l.paths import LARGEST, followed, require_for_make, require_text, text_or_none
 from r4l.scope import load
 
 
@@ -146,3 +146,13 @@ def test_a_folder_that_is_closed_to_the_user(tmp_path: Path) -> None:
     (tmp_path / "own/Makefile").write_text("obj-m := ../closed/x.o\ninclude ../closed/y.mk\n")
     assert beside(tmp_path / "own", ["Makefile"], [tmp_path]) == []
     assert unseen.unseen(tmp_path / "own", "", "../closed/x.o") is None
+
+
+@pytest.mark.parametrize("character", [" ", ":", "%", "#", "$", "'", '"', "\\", "&", ";", "\n", "(", "*", "\u00a0"])
+def test_a_character_that_the_kernels_makefiles_refuse(character: str) -> None:
+    with pytest.raises(UsageError, match="kernel's Makefiles cannot handle"):
+        require_for_make(Path(f"/tmp/a{character}b"), "move it")
+
+
+def test_characters_that_they_take() -> None:
+    require_for_make(Path("/tmp/a-b_c.d+e@f,g=h~i^j/实验"), "move it")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from r4l.errors import NO_SPACE, EnvironmentFault, R4LError
+from r4l.errors import NO_SPACE, EnvironmentFault, R4LError, UsageError
 
 NO_HOME = "Could not determine home directory"
 """Beginning of the RuntimeError of `Path.home` and `Path.expanduser`, which has no class of its own."""
@@ -70,9 +71,10 @@ def flush_stdout() -> OSError | None:
 def flush_or_drop(stream: TextIO | None) -> OSError | None:
     """Flush a stream; return the error if that fails, with the rest dropped, so that Python does not complain at exit,
     with an exit code of its own."""
+    if stream is None:
+        return None
     try:
-        if stream:
-            stream.flush()
+        stream.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
@@ -93,9 +95,19 @@ def fault_of(error: BaseException) -> R4LError | None:
         return EnvironmentFault(
             f"{str(error).rstrip('.').replace('Could not', 'cannot')}", "set HOME, or write the path out"
         )
+    if isinstance(error, RuntimeError):
+        return _in_a_circle(error)
     if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
         return _file_fault(error)
     return None
+
+
+def _in_a_circle(error: RuntimeError) -> R4LError | None:
+    """Return the error for `Path.resolve` of a link that leads to itself, which has no class of its own."""
+    found = re.fullmatch(r"Symlink loop from '(.*)'", str(error), re.DOTALL)
+    return (
+        UsageError(f"{found[1]} is a link that leads in a circle", "name the folder or file itself") if found else None
+    )
 
 
 def _folder_is_gone() -> bool:

@@ -39,12 +39,16 @@ class Document:
         """Parse a text.
 
         Raises:
-            ValueError: the text is no JSON object; comments and trailing commas are allowed.
+            ValueError: the text is no JSON object, or nested too deeply; comments and trailing commas are allowed.
         """
         # A byte order mark is one at the very beginning only; elsewhere it is a character.
         marked = text.startswith("\ufeff")
         plain = STRING_OR_TRAILING_COMMA.sub(_blank, STRING_OR_COMMENT.sub(_blank, " " + text[1:] if marked else text))
-        if not isinstance(json.loads(plain), dict):
+        try:
+            whole = json.loads(plain)
+        except RecursionError as error:
+            raise ValueError("the text is nested too deeply") from error
+        if not isinstance(whole, dict):
             raise ValueError("the text is not a JSON object")
         values: dict[str, Any] = {}
         spans: dict[str, tuple[int, int]] = {}

@@ -207,6 +207,6 @@ class Results:
                     self._drop(**data["forgotten"])
                     continue
                 self._take(Baseline.of(data["baseline"]) if "baseline" in data else CellResult(**data["cell"]))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 # Cut off, or of another version of r4l: it is done again.
                 continue

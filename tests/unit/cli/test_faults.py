@@ -158,3 +158,12 @@ def test_an_interrupt_promises_to_continue_only_what_was_begun(
     with Stages().stage("a stage"):
         assert _interrupted() == 130
     assert "the next run continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["build", "run", "ide", "debug", "bench", "watch", "graft --into .", "sweep"])
+def test_a_link_that_leads_in_a_circle(words: str, tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    done = r4l(*words.split(), "one", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "leads in a circle" in done.stderr

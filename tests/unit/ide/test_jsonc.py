@@ -45,6 +45,13 @@ def test_lines_end_as_they_did() -> None:
     assert edited == '{\r\n\t"a": 1,\r\n\t"b": [\r\n\t\t2\r\n\t]\r\n}\r\n'
 
 
+@pytest.mark.usefixtures("no_finalizers")
+@pytest.mark.parametrize("text", ['{"a": ' + "[" * 100_000, "[" * 100_000, '{"a": ' * 100_000])
+def test_brackets_without_end(text: str) -> None:
+    with pytest.raises(ValueError, match="deeply"):
+        Document.parse(text)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "null", "{", '{"a" 1}', '{"a": 1} x', "{'a': 1}", "{/* }", '{"a": "}'])
 def test_no_object(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -367,6 +368,35 @@ def test_the_graders_folder_is_told_when_it_is_empty_or_damaged(tmp_path: Path) 
     with pytest.raises(UsageError, match="cannot be read"):
         list(grade.kept(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [grade.RESULTS]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": {}},
+        {"verdict": None},
+        {"verdict": {"reached": 1, "of": 1, "kernel": "7", "build": "", "outcomes": []}},
+        {"verdict": {**a_grade("x", 1).verdict, "outcomes": [{}]}},
+        {"verdict": {**a_grade("x", 1).verdict, "outcomes": [1]}},
+        {"verdict": {**a_grade("x", 1).verdict, "reached": "1"}},
+        {"attempts": 5},
+        {"attempts": [{}]},
+        {"claimed": "all"},
+        {"student": None},
+        {"when": 5},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_grade_is_told(change: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / grade.RESULTS).mkdir()
+    file = tmp_path / grade.RESULTS / "x.json"
+    data = asdict(a_grade("x", 1))
+    file.write_text(json.dumps(data))
+    pages.write(tmp_path, grade.kept(tmp_path))
+    for text in (json.dumps({**data, **change}), "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(UsageError, match="cannot be read"):
+            pages.write(tmp_path, grade.kept(tmp_path))
 
 
 def test_hidden_checks_are_those_of_the_lab(tmp_path: Path) -> None:

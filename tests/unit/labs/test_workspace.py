@@ -177,3 +177,43 @@ def test_attempts_are_kept(workspace: Workspace) -> None:
     assert [attempt["reached"] for attempt in state["attempts"]] == [2, 3]
     assert workspace.hints_given("greets") == 1
     assert workspace.hints_given("loads") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"lab": 5, "attempts": []}',
+        '{"lab": null, "attempts": []}',
+        '{"lab": ["hello"], "attempts": []}',
+        '["hello"]',
+        '"hello"',
+        "5",
+        '{"lab": "hello", "attempts": null}',
+        '{"lab": "hello", "attempts": [], "hints": null}',
+        '{"lab": "hello", "attempts": [], "hints": []}',
+        '{"lab": "hello", "attempts": [], "hints": {"loads": "1"}}',
+        '{"lab": "hello", "attempts": [' + "[" * 100_000,
+    ],
+)
+def test_a_damaged_record_is_told(text: str, workspace: Workspace) -> None:
+    (workspace.folder / STATE).write_text(text)
+    for words in (["hint", str(workspace.folder)], ["check", str(workspace.folder)]):
+        done = CliRunner().invoke(cli.command, words)
+        assert isinstance(done.exception, UsageError)
+        assert "is damaged" in done.exception.cause
+
+
+def test_answers_of_notepad_are_read(workspace: Workspace) -> None:
+    (workspace.folder / ANSWERS).write_text('vermagic = "x"\n', encoding="utf-8-sig")
+    assert workspace.answers() == {"vermagic": "x"}
+
+
+@pytest.mark.parametrize("out", ["no/such/folder/x.zip", "link"])
+def test_a_place_for_the_bundle_is_refused_before_the_check(
+    out: str, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student, "prepare_kernels", lambda *_: pytest.fail("kernels were set up"))
+    (tmp_path / "link").symlink_to("nowhere")
+    words = ["submit", str(workspace.folder), "--name", "A", "-o", str(tmp_path / out)]
+    assert isinstance(CliRunner().invoke(cli.command, words).exception, UsageError)
+    assert (tmp_path / "link").is_symlink()

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.unit.browser import needs_browser, shown
 
 from r4l.cluster import SharedKernel
@@ -201,3 +202,12 @@ def test_a_line_for_each_access() -> None:
         "probe:lost-interrupt@0#1": "",
     }
     assert {text: baseline.source(SweepCell.parse(text)) for text in wanted} == wanted
+
+
+@pytest.mark.usefixtures("no_finalizers")
+@pytest.mark.parametrize("line", ["[" * 100_000, "5", "null", '"baseline"', '{"baseline": 5}', '{"cell": [1]}'])
+def test_a_damaged_line_of_results_is_left_out(line: str, tmp_path: Path) -> None:
+    with Results(tmp_path) as found:
+        path = found.path
+    path.write_text(line + "\n")
+    assert Results(tmp_path).cells == {}

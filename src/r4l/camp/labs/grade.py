@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from r4l import home, inuse, resources
+from r4l import home, inuse, resources, tables
 from r4l.camp.labs.bundle import Bundle
 from r4l.camp.labs.check import Check
 from r4l.camp.labs.lab import Lab
@@ -279,6 +279,18 @@ def kept_for(folder: Path, wanted: str) -> Grade | None:
     return same[-1] if same else None
 
 
+_OUTCOME = {
+    "passed": object, "fault?": str, "*": object,
+    **dict.fromkeys(("id", "title", "kind", "expected", "seen", "read", "detail"), str),
+}  # fmt: skip
+_VERDICT = {"kernel": str, "reached": int, "of": int, "full": bool, "build": str, "outcomes": [_OUTCOME], "*": object}
+_TEXTS = dict.fromkeys(("student", "lab", "when", "handed_in"), str)
+KEPT = {
+    "grade": {**_TEXTS, "claimed": int, "verdict": _VERDICT, "attempts": [{"reached": int, "*": object}], "*": object}
+}
+"""Shape of a grade that is kept, as far as pages and marks read it."""
+
+
 def kept(folder: Path) -> Iterator[Grade]:
     """Yield the grades in a class's folder, oldest first.
 
@@ -291,7 +303,9 @@ def kept(folder: Path) -> Iterator[Grade]:
     grades = []
     for file in files:
         try:
-            grades.append(Grade(**json.loads(file.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError) as error:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            tables.check({"grade": data}, KEPT, "it")
+            grades.append(Grade(**data))
+        except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"{file} cannot be read: {error}", "remove it, and grade that bundle again") from None
     yield from sorted(grades, key=lambda grade: grade.when)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
-from r4l import home, resources, user_tables
+from r4l import home, resources, tables, user_tables
 from r4l.camp.labs.attempts import known_attempts
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.printable import printable
@@ -23,6 +23,8 @@ from r4l.paths import require_text
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"
+PROGRESS = {"lab": str, "attempts": list, "hints?": {"*": int}, "*": object}
+"""Shape of its content."""
 """File that marks a workspace and records its progress."""
 LARGEST = 1 << 20
 """Maximum bytes of a source file. Those of the reference answers have a twentieth of that."""
@@ -95,15 +97,12 @@ class Workspace:
         if not (folder / STATE).is_file() and "/" not in name and name != ".":
             folder = usual_place(Lab.named(name))
         try:
-            state = json.loads(require_text(folder / STATE))
-            known_attempts(state["attempts"])
-            return cls(folder, Lab.named(state["lab"]))
+            state = _state(folder)
         except FileNotFoundError:
             raise UsageError(
                 f"{folder} is not a lab's workspace", "start one with `r4l lab start NAME`, or name its folder"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(folder, error) from None
+        return cls(folder, Lab.named(state["lab"]))
 
     def sources(self) -> dict[Path, bytes]:
         """Return the student's files by their paths in the workspace, without the lab's own.
@@ -156,9 +155,12 @@ class Workspace:
                 )
 
     def state(self) -> dict[str, Any]:
-        """Return the progress: `lab`, `started`, `attempts`."""
-        state: dict[str, Any] = json.loads(require_text(self.folder / STATE))
-        return state
+        """Return the progress: `lab`, `started`, `attempts`.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        return _state(self.folder)
 
     def attempts(self) -> list[dict[str, Any]]:
         """Return the results of the checks so far, oldest first.
@@ -166,10 +168,7 @@ class Workspace:
         Raises:
             UsageError: they are damaged.
         """
-        try:
-            return known_attempts(self.state()["attempts"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(self.folder, error) from None
+        return known_attempts(self.state()["attempts"])
 
     def note(self, attempt: Mapping[str, Any]) -> None:
         """Record the result of an attempt."""
@@ -179,7 +178,8 @@ class Workspace:
 
     def hints_given(self, checkpoint: str) -> int:
         """Return how many hints of a checkpoint were given."""
-        return int(self.state().get("hints", {}).get(checkpoint, 0))
+        given: int = self.state().get("hints", {}).get(checkpoint, 0)
+        return given
 
     def note_hints(self, checkpoint: str, given: int) -> None:
         """Record how many hints of a checkpoint were given."""
@@ -193,8 +193,22 @@ class Workspace:
         partial.replace(self.folder / STATE)
 
 
-def _damaged(folder: Path, error: Exception) -> UsageError:
-    return UsageError(f"{folder / STATE} is damaged: {error}", "start the lab again in another folder")
+def _state(folder: Path) -> dict[str, Any]:
+    """Return the progress in a folder.
+
+    Raises:
+        OSError: there is none.
+        UsageError: it is damaged.
+    """
+    try:
+        state: Any = json.loads(require_text(folder / STATE))
+        if not isinstance(state, dict):
+            raise ValueError("it is no object")
+        tables.check(state, PROGRESS, "it")
+        known_attempts(state["attempts"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{folder / STATE} is damaged: {error}", "start the lab again in another folder") from None
+    return state
 
 
 def now() -> str:

@@ -19,7 +19,7 @@ from r4l.camp.labs.workspace import STATE, Workspace
 from r4l.cli.called import as_called, called
 from r4l.cli.json_option import json_option
 from r4l.cli.lab.shown import NotYet, Unjudged, show
-from r4l.cli.options import lab_kernel_option
+from r4l.cli.options import lab_kernel_option, require_writable
 from r4l.cli.screen import screen, show_warnings
 from r4l.errors import UsageError
 from r4l.stages import Stages
@@ -107,8 +107,9 @@ def submit(
     workspace = Workspace.find(where)
     student = guess_student() if name is None else require_student(name)
     target = (out or Path(bundle.file_name(workspace.lab, student))).absolute()
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists already", "name another file: -o FILE")
+    require_writable(target)
     done, verdict = _check(workspace, kernel_name, arch)
     bundle.write(target, workspace, student, done.kernels, verdict, done.evidence)
     if as_json:
