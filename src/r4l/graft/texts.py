@@ -30,7 +30,7 @@ def kconfig_entry(driver: Driver, symbol: str, needs: Needs) -> str:
 def quoted(text: str) -> str:
     """Return a text as it stands between the quotes of a string in Kconfig.
 
-    `$(shell,…)` in a string runs on the host at each `make *config` (scripts/kconfig/lexer.l, preprocess.c).
+    `$(shell,…)` in a string runs on the host at each `make *config` (scripts/kconfig/lexer.l).
     """
     return re.sub(r"[\\$]", r"\\\g<0>", text.replace('"', "'"))
 
