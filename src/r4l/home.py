@@ -7,11 +7,14 @@ under its final name. Processes share the home through file locks.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -20,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -28,6 +31,7 @@ from filelock import FileLock, Timeout
 from r4l.errors import NO_SPACE, EnvironmentFault, disk_full
 from r4l.paths import require_for_make
 from r4l.shortage import DISK_FULL, full_disk
+from r4l.walk import walk
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of flock(2) on network file systems without a lock service (nfs(5), `local_lock`)."""
@@ -154,26 +158,57 @@ def temporary(final: Path) -> Path:
 
 
 def replace_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 by renaming, as `replace_bytes`."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
     """Write a file by renaming.
 
-    A link of that name is replaced and not followed: in a folder that a build writes to, it may lead anywhere.
+    A link or folder of that name is replaced and not followed: in a folder that a build writes to, it may lead
+    anywhere.
     """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    with partial.open("x", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)
+    remove(partial)
+    with partial.open("xb") as file:
+        file.write(data)
+    publish(partial, path)
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Rename a complete file or folder to its final name, so that no reader sees a part of it."""
+    """Rename a complete file or folder to its final name, so that no reader sees a part of it, not even after the
+    machine has lost its power: the new name may reach the disk before what was written."""
     if final.is_dir() and not final.is_symlink():
         remove(final)
-    partial.rename(final)
+    _save(partial)
+    partial.replace(final)
+
+
+def record(path: Path) -> Any:
+    """Return the JSON of a file of r4l's own; None if the file is missing, or has no JSON, as after a failure of the
+    disk: whatever r4l notes can be found out once more."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _save(path: Path) -> None:
+    """Wait until a file, or all files of a folder, are on the disk (fsync(2), syncfs(2))."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # Some file systems have no fsync; what cannot be written for another reason is told by the next write.
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            ctypes.CDLL(None).syncfs(descriptor)
+        else:
+            with suppress(OSError):
+                os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder that r4l made. File systems mounted in it are never touched.
+    """Remove a file or folder that r4l made, however deep. File systems mounted in it are never touched.
 
     Raises:
         EnvironmentFault: a file system is mounted in the folder.
@@ -184,7 +219,18 @@ def remove(path: Path) -> None:
     mounted = mounts_below(path)
     if mounted:
         raise EnvironmentFault(f"{mounted[-1]} is mounted inside {path}", f"umount {mounted[-1]}")
-    shutil.rmtree(path, onerror=_make_writable_and_retry)
+    # Read-only folders, as in a toolchain's tree, cannot be emptied by their owner.
+    for step in walk(path, force=True):
+        # Another process may remove it, too.
+        with suppress(FileNotFoundError):
+            if step.left:
+                os.rmdir(step.left, dir_fd=step.folder)
+        for entry in step.entries:
+            if not entry.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.name, dir_fd=step.folder)
+    with suppress(FileNotFoundError):
+        path.rmdir()
 
 
 def mounts_below(path: Path) -> list[Path]:
@@ -193,20 +239,6 @@ def mounts_below(path: Path) -> list[Path]:
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]
     points = [Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
     return [point for point in points if point.is_relative_to(path.resolve())]
-
-
-def _make_writable_and_retry(function: object, name: str, _info: object) -> None:
-    """Make folders writable and remove the entry.
-
-    Read-only folders, as in a toolchain's tree, cannot be emptied by their owner.
-    """
-    path = Path(name)
-    path.parent.chmod(0o700)
-    if path.is_dir() and not path.is_symlink():
-        path.chmod(0o700)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -294,15 +326,15 @@ def settle_times(folder: Path) -> None:
     """Give the present time to the files of a folder that are newer than now.
 
     A clock that was set back leaves such files, and make takes them for newer than sources that are changed afterwards.
+    Folders that a build has closed to their owner are opened.
     """
     now = time.time_ns()
-    for root, _folders, names in os.walk(folder):
-        for name in names:
-            file = Path(root, name)
+    for step in walk(folder, force=True):
+        for entry in step.entries:
             # A build that runs may remove it.
             with suppress(FileNotFoundError):
-                if file.lstat().st_mtime_ns > now:
-                    os.utime(file, ns=(now, now), follow_symlinks=False)
+                if not entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns > now:
+                    os.utime(entry.name, ns=(now, now), dir_fd=step.folder, follow_symlinks=False)
 
 
 def copy(source: Path, target: Path, *options: str) -> None:

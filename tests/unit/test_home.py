@@ -268,3 +268,42 @@ def test_a_copy_that_does_not_fit(own_home: Path, tmp_path: Path) -> None:
             home.copy(tmp_path / "none", small / "copy")
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_published_is_on_the_disk_first(own_home: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Regression: a file could be empty after the machine had lost its power."""
+    came: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: came.append("saved"))
+    monkeypatch.setattr(home.ctypes, "CDLL", lambda _: SimpleNamespace(syncfs=lambda number: came.append("saved")))
+    renamed = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, final: (came.append("renamed"), renamed(path, final))[1])
+    final = own_home / "thing"
+    if kind == "folder":
+        partial = home.temporary(final)
+        partial.mkdir()
+        home.publish(partial, final)
+    else:
+        own_home.mkdir()
+        home.replace_text(final, "text")
+    assert came == ["saved", "renamed"]
+
+
+def test_what_is_written_takes_the_place_of_a_link_or_folder(own_home: Path, tmp_path: Path) -> None:
+    own_home.mkdir()
+    (tmp_path / "user").write_text("theirs")
+    (own_home / "link").symlink_to(tmp_path / "user")
+    (own_home / "folder/in").mkdir(parents=True)
+    (own_home / f".link.partial-{os.getpid()}").mkdir()
+    for name in ("link", "folder"):
+        home.replace_text(own_home / name, "ours")
+        assert (own_home / name).read_text() == "ours"
+    assert (tmp_path / "user").read_text() == "theirs"
+
+
+@pytest.mark.parametrize(("text", "read"), [("{}", {}), ("", None), ("{", None), (None, None)])
+def test_a_record_that_was_never_written(own_home: Path, text: str | None, read: object) -> None:
+    own_home.mkdir()
+    if text is not None:
+        (own_home / "x.json").write_text(text)
+    assert home.record(own_home / "x.json") == read
