@@ -106,18 +106,19 @@ def leads_to_folder(path: Path) -> bool:
         return False
 
 
-def require_bytes(path: Path, largest: int = LARGEST) -> bytes:
+def require_bytes(path: Path, largest: int = LARGEST, *, follow: bool = True) -> bytes:
     """Return the content of a file in a stranger's folder, in bounded time and memory.
 
     Args:
         path: the file.
         largest: maximum bytes of it.
+        follow: False to read no file behind a link.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a link that is not followed.
         UsageError: it is a pipe or a device, which may never end, or larger than `largest`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{path} is not a plain file", "put the file itself there")
@@ -140,6 +141,15 @@ def require_text(path: Path, errors: str = "strict") -> str:
     """
     # Line ends are as in text mode.
     return require_bytes(path).decode("utf-8", errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def own_bytes(path: Path) -> bytes | None:
+    """Return the content of a file that a stranger's program may have written; None if there is none, or a link, pipe
+    or folder in its place, or one larger than `LARGEST`."""
+    try:
+        return require_bytes(path, follow=False)
+    except (OSError, UsageError):
+        return None
 
 
 def text_or_none(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from r4l.graft import driver
 from r4l.ide.commands import recorded
 from r4l.kernel import Kernel
 from r4l.module import Module
+from r4l.module.make_setup import MakeSetup
 from r4l.toolchain import Toolchain
 from r4l.watch.project import Project
 
@@ -100,6 +101,56 @@ def test_an_output_leads_nowhere_else(
     monkeypatch.setattr(Toolchain, "run_logged", make)
     with pytest.raises(BuildError, match=r"the build left .*, which is|names a file outside"):
         Module(folder).build(kernel)
+
+
+@pytest.fixture
+def pair(kernel: Kernel, tmp_path: Path) -> Iterator[tuple[MakeSetup, Path]]:
+    """A module that uses a source of the one beside it, with its copy of that folder."""
+    (tmp_path / "repo/.git").mkdir(parents=True)
+    for name, text in {"common": "obj-m := a.o\n", "mod": "obj-m := m.o\nm-y := b.o ../common/a.o\n"}.items():
+        (tmp_path / "repo" / name).mkdir()
+        (tmp_path / "repo" / name / "Kbuild").write_text(text)
+    (tmp_path / "repo/common/a.c").touch()
+    made = [Module(tmp_path / "repo" / name) for name in ("common", "mod")]
+    for module in made:
+        module.lock(kernel)
+    (made[0].output(kernel) / "Module.symvers").write_text("0x1\tstrangers\ta\tEXPORT_SYMBOL\n")
+    setup = MakeSetup(made[1].folder, (), kernel)
+    yield setup, setup.grant().over[made[0].folder]
+    for module in made:
+        home.remove(module.output(kernel).parent)
+
+
+@pytest.mark.parametrize("trick", [_linked, lambda path, _: _pipe(path), lambda path, _: (path.unlink(), path.mkdir())])
+def test_a_copy_beside_leads_nowhere_else(
+    pair: tuple[MakeSetup, Path], secret: Path, trick: Callable[[Path, Path], object]
+) -> None:
+    """Regression: a link that a build left there was followed, and any file of the user's overwritten."""
+    setup, copy = pair
+    assert "strangers" in (copy / "Module.symvers").read_text()
+    trick(copy / "Module.symvers", secret)
+    setup.grant()
+    assert "strangers" in (copy / "Module.symvers").read_text()
+    assert not (copy / "Module.symvers").is_symlink()
+    assert secret.read_text() == SECRET
+
+
+def test_symbols_of_the_module_beside_are_its_own(pair: tuple[MakeSetup, Path], secret: Path, kernel: Kernel) -> None:
+    """Regression: the target of a link was copied to where the next build reads it."""
+    setup, copy = pair
+    _linked(Module(setup.folder.parent / "common").output(kernel) / "Module.symvers", secret)
+    setup.grant()
+    assert SECRET not in (copy / "Module.symvers").read_text()
+
+
+def test_what_a_build_left_beside_its_folder_is_checked(
+    pair: tuple[MakeSetup, Path], secret: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: only the copy of the module's own folder was."""
+    setup, copy = pair
+    monkeypatch.setattr(Toolchain, "run_logged", lambda *_, **__: _linked(copy / "modules.order", secret))
+    with pytest.raises(BuildError, match=r"the build left .*modules\.order, which is a link to"):
+        Module(setup.folder).build(kernel)
 
 
 def test_a_build_changes_nothing_in_the_users_folder(kernel: Kernel, folder: Path) -> None:

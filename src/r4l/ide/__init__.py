@@ -160,10 +160,13 @@ def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_pr
     path = _room(kernel) / rust_project.NAME
     with _lock(kernel):
         # A kernel in the home never changes; the user's own tree may get new drivers.
-        if path.exists() and kernel.source.is_relative_to(home.home()):
-            project: rust_project.Project = json.loads(path.read_text(encoding="utf-8"))
-            if all(file.exists() for file in rust_project.paths(project)):
-                return path, project
+        known: rust_project.Project | None = home.record(path)
+        if (
+            known is not None
+            and kernel.source.is_relative_to(home.home())
+            and all(file.exists() for file in rust_project.paths(known))
+        ):
+            return path, known
         project = rust_project.on_host(rust_project.of_kernel(kernel), toolchain.root)
         _publish(path, _json(project))
     return path, project

@@ -61,7 +61,8 @@ class OwnedFiles:
     def of(cls, folder: Path) -> OwnedFiles:
         """Load the record of a folder; empty if nothing was written yet, in this place or before a move."""
         path = _path(folder)
-        own = cls._loaded(json.loads(path.read_text(encoding="utf-8")), folder) if path.exists() else None
+        noted = home.record(path)
+        own = cls._loaded(noted, folder) if noted else None
         present = {name: digest(text) for name in DESCRIPTIONS if (text := read(folder / name)) is not None}
         if not present or (own and _fits(present, own.files, latest=True)):
             return own or cls(folder)
@@ -208,7 +209,8 @@ def _records() -> Iterator[dict[str, Any]]:
     """Yield the records of all folders, the latest first."""
     files = {path: path.stat().st_mtime_ns for path in home.room(ROOM).glob("[0-9a-f]*.json")}
     for path in sorted(files, key=lambda path: -files[path]):
-        yield json.loads(path.read_text(encoding="utf-8"))
+        if noted := home.record(path):
+            yield noted
 
 
 def _by_name(record: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -62,9 +62,9 @@ class Trial:
         Raises:
             BuildError: Kconfig cannot read the file.
         """
-        (self.folder / ".config").write_text(
-            self.config + "".join(f"{key}={value}\n" for key, value in options.items()), encoding="utf-8"
-        )
+        wanted = self.config + "".join(f"{key}={value}\n" for key, value in options.items())
+        # The kernel's program may be a stranger's, and have left a link there.
+        home.replace_text(self.folder / ".config", wanted)
         self._conf("--olddefconfig")
         return read_config(self.folder / ".config")
 
@@ -76,7 +76,7 @@ class Trial:
     def asked(self) -> list[str]:
         """Return the questions of Kconfig that the configuration does not answer: help, type and prompt of each
         option."""
-        (self.folder / ".config").write_text(self.config, encoding="utf-8")
+        home.replace_text(self.folder / ".config", self.config)
         return self._conf("--helpnewconfig").split("-----\n")[1::2]
 
     def _conf(self, mode: str) -> str:

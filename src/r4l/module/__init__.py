@@ -24,7 +24,7 @@ from r4l.kernel import Kernel
 from r4l.module import sandbox, unchanged, warnings
 from r4l.module.calls import kbuild_calls, missing_programs
 from r4l.module.diagnose import notes
-from r4l.module.kbuild_records import exported, in_order, symbols_of_others
+from r4l.module.kbuild_records import exported, modules_of, symbols_of_others
 from r4l.module.make_runs import MakeRuns
 from r4l.module.make_setup import MakeSetup
 from r4l.module.makefiles import folders_below, kbuild_of, options, options_of, variables_of
@@ -34,6 +34,7 @@ from r4l.module.order import in_load_order
 from r4l.module.outer import built_by
 from r4l.module.paths_in import whole
 from r4l.module.places import FOLDER, NOTHING, VIEW, build_key, output_folder
+from r4l.module.products import is_within
 from r4l.module.repository import repository_of
 from r4l.module.shipped import with_kernels_own
 from r4l.module.view import visible
@@ -156,13 +157,12 @@ class Module:
                 warned = whole(warnings.keep(output, text), *runs.places(text))
                 outside.note(begun)
             said = (*told, *notes(text, self.folder, kernel, missing_programs(output)))
-            paths = [(place / name).with_suffix(".ko") for place in places for name in in_order(place)]
+            paths = [path for place in places for path in modules_of(place)]
             # Kbuild lists no module that is asked for by its name.
             calls = [call for call in kbuild_calls(output) if not call.code]
             paths += [place / name for call in calls for name in call.modules if (place := grant.stand_in(call.folder))]
             built = [BuiltModule(path, said, warned) for path in dict.fromkeys(paths)]
-            copies = [place.resolve() for place in grant.over.values()]
-            if not all(any(module.path.resolve().is_relative_to(copy) for copy in copies) for module in built):
+            if not all(is_within(module.path, grant.over.values()) for module in built):
                 raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
             for module in built:
                 # A wildcard (`$(wildcard *.c)`) must not find it in the next build. make keeps the object made from it.

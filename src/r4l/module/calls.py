@@ -16,6 +16,8 @@ NOTES = ".r4l-calls"
 MISSING = ".r4l-missing"
 """File beside it with the names of programs, one a line."""
 PROGRAM = re.compile(r"[A-Za-z0-9][\w.+-]*")
+CODE = re.compile(r"\d{1,3}", re.ASCII)
+"""An exit code; Python reads no number of more than 4,300 digits."""
 OTHER_TARGETS = frozenset(
     {"clean", "compile_commands.json", "help", "modules_prepare", "nsdeps", "prepare", "rust-analyzer", "scripts"}
 )
@@ -54,13 +56,13 @@ def kbuild_calls(output: Path) -> list[KbuildCall]:
     return [
         KbuildCall(int(words[1]), Path(os.path.normpath(words[2])), tuple(words[3].split()))
         for words in _lines(output / NOTES)
-        if len(words) == 4 and words[0] == "kbuild" and words[1].isdecimal() and words[2].startswith("/")
+        if len(words) == 4 and words[0] == "kbuild" and CODE.fullmatch(words[1]) and words[2].startswith("/")
     ]
 
 
 def missing_programs(output: Path) -> list[str]:
     """Return the names of the missing programs that a build in a copy has called, each once."""
-    return list(dict.fromkeys(name for [name] in _lines(output / MISSING) if PROGRAM.fullmatch(name)))
+    return list(dict.fromkeys(words[0] for words in _lines(output / MISSING) if PROGRAM.fullmatch("\t".join(words))))
 
 
 def _lines(file: Path) -> list[list[str]]:
@@ -68,4 +70,5 @@ def _lines(file: Path) -> list[list[str]]:
     if file.is_symlink() or not file.is_file():
         return []
     with file.open(encoding="utf-8", errors="replace") as lines:
-        return [line.split("\t") for line in lines.read(LARGEST).splitlines()]
+        # No path has a null character.
+        return [line.split("\t") for line in lines.read(LARGEST).splitlines() if "\0" not in line]

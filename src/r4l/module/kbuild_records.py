@@ -15,9 +15,17 @@ from r4l.paths import require_text
 from r4l.toolchain import Grant
 
 
-def in_order(place: Path) -> list[str]:
-    """Return the modules that Kbuild has made in a folder, in its own order."""
-    return _text(place / "modules.order").split()
+def modules_of(place: Path) -> list[Path]:
+    """Return the modules that Kbuild has made in a folder, in its own order.
+
+    Raises:
+        BuildError: the list is none of Kbuild's.
+    """
+    names = _text(place / "modules.order").split()
+    for name in names:
+        if "\0" in name or not Path(name).name:
+            raise BuildError(f"modules.order names {name!a}, which is no file", "have Kbuild write it")
+    return [(place / name).with_suffix(".ko") for name in names]
 
 
 def exported(file: Path) -> list[str]:

@@ -16,12 +16,12 @@ from r4l.known import Explanation
 from r4l.module import sandbox, unfetched
 from r4l.module.calls import MISSING, NOTES, KbuildCall, kbuild_calls, missing_programs
 from r4l.module.diagnose import diagnose
-from r4l.module.kbuild_records import in_order
+from r4l.module.kbuild_records import modules_of
 from r4l.module.make_setup import MakeSetup
 from r4l.module.makefiles import folders_below, kbuild_of
 from r4l.module.outer import built_by, does_more, outer_pass
 from r4l.module.paths_in import entered, whole
-from r4l.module.products import require_own
+from r4l.module.products import is_within, require_own
 from r4l.process import Say
 from r4l.toolchain import Grant
 
@@ -133,9 +133,9 @@ class MakeRuns:
         failed, calls = run()
         if before and not (failed or calls):
             for place in filter(None, (grant.stand_in(call.folder) for call in before)):
-                for file in ((place / name).with_suffix(".ko") for name in in_order(place)):
-                    if file.resolve().is_relative_to(self._output.resolve()):
-                        file.unlink(missing_ok=True)
+                for file in modules_of(place):
+                    if is_within(file, [self._output]):
+                        home.remove(file)
             failed, calls = run()
         if before and not (failed or calls):
             home.remove(self._output)
@@ -185,12 +185,17 @@ class MakeRuns:
         except BuildError as error:
             if error not in failed:
                 raise
-        require_own(self._output, (self._folder, *grant.reads))
+        self._require_own(grant)
         return failed[0] if failed else None
+
+    def _require_own(self, grant: Grant) -> None:
+        """Check all copies that make can write to, before any file of theirs is read."""
+        for copy in grant.over.values():
+            require_own(copy, (self._folder, *grant.reads, *grant.over.values()))
 
     def _failure(self, grant: Grant) -> BuildError:
         """Return the failure that make's output tells, explained."""
-        require_own(self._output, (self._folder, *grant.reads))
+        self._require_own(grant)
         text = self._log.read_text(errors="replace", encoding="utf-8")
         places = self.places(text)
         why = diagnose(text, places[0], self._kernel, lambda: _others(self._kernel))

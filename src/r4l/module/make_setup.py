@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from r4l.module.mirror import SYMBOLS, FolderMirror
 from r4l.module.outside import OutsideSources
 from r4l.module.places import NOTHING, VIEW, output_folder
 from r4l.module.view import git_folders, visible
+from r4l.paths import own_bytes
 from r4l.toolchain import Grant
 
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
@@ -93,10 +93,11 @@ class MakeSetup:
             files = (place.with_suffix(".json"), place.with_suffix(".view"))
             mirrors.append(FolderMirror(folder, place, *files, seen, own.apart, points - {folder}))
             mirrors[-1].update()
-            symbols = output_folder(folder.resolve(), self.config, self.kernel) / SYMBOLS
-            if symbols.is_file():
-                # The symbols of r4l's own build are for this kernel; those of the user's make are in the copy already.
-                shutil.copyfile(symbols, place / SYMBOLS)
+            # The symbols of r4l's own build are for this kernel; those of the user's make are in the copy already. A
+            # build can have put a link in the place of either file.
+            symbols = own_bytes(output_folder(folder.resolve(), self.config, self.kernel) / SYMBOLS)
+            if symbols is not None and symbols != own_bytes(place / SYMBOLS):
+                home.replace_bytes(place / SYMBOLS, symbols)
         return sorted(mirrors, key=lambda mirror: mirror.folder)
 
     def environment(self) -> dict[str, str]:

@@ -119,11 +119,8 @@ class FolderMirror:
         return wanted
 
     def _known(self) -> dict[str, Entry] | None:
-        try:
-            read = json.loads(self.record.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        if read["format"] != FORMAT or not self.place.is_dir():
+        read = home.record(self.record)
+        if not read or read["format"] != FORMAT or not self.place.is_dir():
             return None
         entries: dict[str, Entry] = read["entries"]
         return entries
@@ -243,7 +240,7 @@ class FolderMirror:
         if isinstance(entry, str):
             beside.symlink_to(entry)
         elif not _copy(source, beside):
-            target.unlink(missing_ok=True)
+            home.remove(target)
             return
         elif new:
             _set_time(beside, source.lstat())
@@ -265,7 +262,7 @@ class FolderMirror:
             # make would use an object without a source unchanged.
             made = target.with_suffix(".o")
             for path in (made, made.with_name(f".{made.name}.cmd")):
-                path.unlink(missing_ok=True)
+                home.remove(path)
 
 
 def _listed(folder: Path) -> dict[str, os.DirEntry[str]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from r4l import home
 from r4l.module.mirror import RECORD
 from r4l.paths import followed, text_or_none
+from r4l.walk import walk
 from r4l.watchdog import CLOCK
 
 DEPENDENCY = re.compile(r"^  ([^\s$\0][^\s\0]*)", re.MULTILINE)
@@ -57,8 +58,9 @@ class OutsideSources:
             else:
                 stale = bool(self._outside(made))
             if stale:
-                made.with_name(made.name[1:].removesuffix(".cmd")).unlink(missing_ok=True)
-                made.unlink(missing_ok=True)
+                # A build may have put a folder there.
+                home.remove(made.with_name(made.name[1:].removesuffix(".cmd")))
+                home.remove(made)
 
     def note(self, begun: int) -> None:
         """Note the files outside of all objects.
@@ -78,20 +80,17 @@ class OutsideSources:
             home.replace_text(self.record, json.dumps(found))
 
     def _known(self) -> dict[str, Noted]:
-        try:
-            data = json.loads(self.record.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
+        data = home.record(self.record) or {}
         return {name: (when, stamps) for name, (when, stamps) in data.items()}
 
     def _made(self) -> Iterator[tuple[Path, int]]:
         """Yield Kbuild's records of objects, with their times."""
         for copy in self.copies.values():
-            for root, _folders, names in os.walk(copy):
-                for name in names:
-                    path = Path(root, name)
-                    if (match := RECORD.fullmatch(name)) and match[1].endswith(".o") and not path.is_symlink():
-                        yield path, path.stat().st_mtime_ns
+            for step in walk(copy):
+                for entry in step.entries:
+                    match = RECORD.fullmatch(entry.name)
+                    if match and match[1].endswith(".o") and entry.is_file(follow_symlinks=False):
+                        yield copy / step.inner / entry.name, entry.stat(follow_symlinks=False).st_mtime_ns
 
     def _outside(self, made: Path) -> list[str]:
         """Return the files outside that an object was made from, by Kbuild's record of it."""

@@ -61,11 +61,9 @@ def _key(toolchain: Toolchain, extra: str) -> str:
 
 def _recalled(record: Path) -> dict[str, Any] | None:
     """Return the last failure, if it was a short time ago."""
-    if not record.exists():
-        return None
-    failed: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    failed: dict[str, Any] | None = home.record(record)
     # A clock that was set back says nothing.
-    return failed if 0 <= time.time() - failed["time"] < AGAIN else None
+    return failed if failed and 0 <= time.time() - failed["time"] < AGAIN else None
 
 
 def _explanation(programs: Sequence[str], failed: dict[str, Any]) -> Explanation:

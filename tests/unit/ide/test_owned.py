@@ -226,3 +226,13 @@ def test_the_servers_see_the_folders_that_are_still_there(folder: Path, tmp_path
         OwnedFiles(each, reads=[str(tmp_path)]).save()
     gone.rmdir()
     assert owned.readable() == [tmp_path, folder]
+
+
+def test_an_empty_record_is_none(folder: Path, tmp_path: Path) -> None:
+    """Regression: it was an internal error at each `r4l ide`, for every folder."""
+    OwnedFiles.of(folder).write(folder / "rust-project.json", "one")
+    [record] = home.room(owned.ROOM).glob("*.json")
+    record.write_text("")
+    assert not OwnedFiles.of(folder).files
+    assert owned.readable() == []
+    assert OwnedFiles.of(tmp_path / "other").files == {}

@@ -408,3 +408,30 @@ def test_sources_of_modpost_that_an_interrupted_build_left_are_gone(mirror: Fold
         (mirror.place / name).write_text("made")
     mirror.update()
     assert tree(mirror.place) == tree(folder), "modpost writes them again, since its list of symbols is gone too"
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]"])
+def test_without_its_record_the_folder_is_copied_anew(mirror: FolderMirror, folder: Path, text: str) -> None:
+    """Regression: after the machine had lost its power, an empty record was an internal error at each build."""
+    make(mirror, "a.o")
+    mirror.record.write_text(text)
+    mirror.update()
+    assert tree(mirror.place) == tree(folder)
+    assert mirror.update()
+
+
+def test_a_build_that_puts_folders_into_its_copy_stops_nothing(mirror: FolderMirror, folder: Path) -> None:
+    """Regression: a folder in the place of an object, or of a copy, was an internal error at each build."""
+    for name in ("a.o", ".a.o.cmd"):
+        (mirror.place / name / "in").mkdir(parents=True)
+    (folder / "a.c").unlink()
+    mirror.update()
+    assert tree(mirror.place) == tree(folder)
+
+
+def test_a_build_that_closes_its_copy_stops_nothing(mirror: FolderMirror, folder: Path) -> None:
+    (mirror.place / "sub").chmod(0)
+    mirror.place.chmod(0o500)
+    (folder / "sub/b.h").write_text("int more;\n")
+    mirror.update()
+    assert tree(mirror.place) == tree(folder)

@@ -138,3 +138,16 @@ def test_a_record_of_a_stranger(built: Built) -> None:
     assert "etc" not in built.outside.record.read_text()
     (built.copy / ".x.o.cmd").symlink_to("/etc/passwd")
     assert built.stays()
+
+
+def test_without_its_record_nothing_is_noted(built: Built) -> None:
+    """Regression: an empty record was an internal error at each build."""
+    built.outside.record.write_text("")
+    assert not built.stays()
+
+
+def test_a_folder_in_the_place_of_an_object(built: Built) -> None:
+    (built.copy / "m.o").unlink()
+    (built.copy / "m.o/in").mkdir(parents=True)
+    _same_time(built.header)
+    assert not built.stays()

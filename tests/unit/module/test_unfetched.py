@@ -115,3 +115,12 @@ def test_the_cause_of_a_build_that_fails_for_want_of_them(log: str, wanted: bool
     assert for_want_of(["git", "xxd"], BuildError("x"), log) is wanted
     other = Explanation("other", "a cause", "a remedy")
     assert not for_want_of(["git", "xxd"], BuildError("x", explanations=[other]), log)
+
+
+def test_an_empty_record_is_none(network: Network) -> None:
+    """Regression: it was an internal error at each build."""
+    fetch()
+    [record] = home.room(unfetched.ROOM).glob("*.json")
+    record.write_text("")
+    fetch()
+    assert network.tries == 2
