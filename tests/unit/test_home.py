@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import io
 import os
@@ -274,10 +275,15 @@ def test_a_copy_that_does_not_fit(own_home: Path, tmp_path: Path) -> None:
 def test_what_is_published_is_on_the_disk_first(own_home: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Regression: a file could be empty after the machine had lost its power."""
     came: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda number: came.append("saved"))
-    monkeypatch.setattr(home.ctypes, "CDLL", lambda _: SimpleNamespace(syncfs=lambda number: came.append("saved")))
     renamed = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda path, final: (came.append("renamed"), renamed(path, final))[1])
+
+    def replace(path: Path, final: Path) -> Path:
+        came.append("renamed")
+        return renamed(path, final)
+
+    monkeypatch.setattr(os, "fsync", lambda number: came.append("saved"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(syncfs=lambda number: came.append("saved")))
+    monkeypatch.setattr(Path, "replace", replace)
     final = own_home / "thing"
     if kind == "folder":
         partial = home.temporary(final)

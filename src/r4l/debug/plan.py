@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from r4l.arch import architecture
+from r4l.elf import BoundedElf
 from r4l.errors import BuildError
 from r4l.module import BuiltModule
 
@@ -50,21 +49,19 @@ def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
     """
     found: dict[str, tuple[int, int]] = {}
     with module.path.open("rb") as file:
-        elf = ELFFile(file)
-        if not elf.get_section_by_name(".debug_info"):
+        elf = BoundedElf(file)
+        if not elf.section(".debug_info"):
             raise BuildError(
                 f"{module.path.name} has no debug information: its kernel is configured without",
                 "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
             )
-        table = elf.get_section_by_name(".symtab")
-        assert isinstance(table, SymbolTableSection)
         loaded = {
             number: section.name
-            for number, section in enumerate(elf.iter_sections())
-            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"] and ".percpu" not in section.name
+            for number, section in enumerate(elf.sections)
+            if section.flags & SH_FLAGS.SHF_ALLOC and section.size and ".percpu" not in section.name
         }
-        for index, symbol in enumerate(table.iter_symbols()):
-            name = loaded.get(symbol["st_shndx"])
+        for index, symbol in enumerate(elf.symbols()):
+            name = loaded.get(symbol.section)
             if name:
-                found.setdefault(name, (index, symbol["st_value"]))
+                found.setdefault(name, (index, symbol.value))
     return found

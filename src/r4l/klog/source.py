@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
+from r4l.elf import SHN_UNDEF, STT_FUNC, BoundedElf, UnfitElf
 from r4l.klog.frames import StackFrame
 from r4l.paths import leads_to_file
 
@@ -135,12 +132,10 @@ def _functions(linked: Path) -> dict[str, list[_Function]]:
     found: dict[str, list[_Function]] = defaultdict(list)
     try:
         with linked.open("rb") as file:
-            table = ELFFile(file).get_section_by_name(".symtab")
-            if isinstance(table, SymbolTableSection):
-                for symbol in table.iter_symbols():
-                    if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
-                        found[symbol.name].append(_Function(symbol["st_value"], symbol["st_size"]))
-    except (ELFError, FileNotFoundError):
+            for symbol in BoundedElf(file).symbols():
+                if symbol.kind == STT_FUNC and symbol.section != SHN_UNDEF:
+                    found[symbol.name].append(_Function(symbol.value, symbol.size))
+    except (UnfitElf, FileNotFoundError):
         return {}
     return found
 

@@ -20,7 +20,7 @@ from r4l.module.kbuild_records import modules_of
 from r4l.module.make_setup import MakeSetup
 from r4l.module.makefiles import folders_below, kbuild_of
 from r4l.module.outer import built_by, does_more, outer_pass
-from r4l.module.paths_in import entered, whole
+from r4l.module.paths_in import MOST, entered, whole
 from r4l.module.products import is_within, require_own
 from r4l.process import Say
 from r4l.toolchain import Grant
@@ -166,6 +166,7 @@ class MakeRuns:
 
         def tell(line: str) -> None:
             entering.extend(entered(line, self._folder))
+            del entering[:-MOST]
             self._say(whole(line, *reversed(entering), self._folder))
 
         entering: list[Path] = []
@@ -207,7 +208,7 @@ class MakeRuns:
         """Return the folders in whose terms compilers name files in make's output, that of a failed call first."""
         calls = [call for call in kbuild_calls(self._output) if call.folder.is_relative_to(self._folder)]
         found = [call.folder for call in sorted(calls, key=lambda call: not call.code)]
-        return list(dict.fromkeys([*found, *entered(said, self._folder), self._folder]))
+        return list(dict.fromkeys([*found[:MOST], *entered(said, self._folder), self._folder]))
 
 
 def for_want_of(programs: Sequence[str], failed: BuildError, log: str) -> bool:

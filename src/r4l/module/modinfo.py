@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from elftools.elf.enums import ENUM_E_MACHINE
 
 from r4l.arch import architecture
+from r4l.elf import BoundedElf, BoundlessElf, UnfitElf
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.kernel.proof import symvers
 from r4l.known import Explanation
+
+LARGEST = 512 << 20
+"""Bytes of a module: half of the largest file that a build may write."""
+LARGEST_MODINFO = 1 << 20
+"""Bytes of `.modinfo`: the longest in Debian's kernel 7.3, of the driver `option`, has 76 KB."""
+MACHINES = {number: name for name, number in ENUM_E_MACHINE.items() if isinstance(number, int)}
 
 
 @dataclass(frozen=True)
@@ -40,16 +48,12 @@ class BuiltModule:
 
         Raises:
             UsageError: the file is not a kernel module.
+            BuildError: it has far more than any honest one.
         """
         fields: dict[str, list[str]] = {}
-        try:
-            with self.path.open("rb") as file:
-                section = ELFFile(file).get_section_by_name(".modinfo")
-                data: bytes = section.data() if section else b""
-        except (ELFError, OSError) as error:
-            raise UsageError(
-                f"{self.path} is not a kernel module: {error}", "give a folder with a Kbuild, or a .ko"
-            ) from error
+        with self._opened() as elf:
+            section = elf.section(".modinfo")
+            data = elf.data(section, LARGEST_MODINFO) if section else b""
         for entry in data.split(b"\0"):
             name, equals, value = entry.decode(errors="replace").partition("=")
             if equals:
@@ -107,17 +111,37 @@ class BuiltModule:
     @cached_property
     def machine(self) -> str:
         """The ELF machine, as in `EM_X86_64`."""
-        with self.path.open("rb") as file:
-            return str(ELFFile(file)["e_machine"])
+        with self._opened() as elf:
+            return MACHINES.get(elf.machine, str(elf.machine))
 
     @cached_property
     def undefined(self) -> list[str]:
         """Symbols that the kernel or another module must export."""
-        with self.path.open("rb") as file:
-            table = ELFFile(file).get_section_by_name(".symtab")
-            if not isinstance(table, SymbolTableSection):
-                return []
-            return sorted({s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name})
+        with self._opened() as elf:
+            return sorted({symbol.name for symbol in elf.symbols(undefined=True) if symbol.name})
+
+    @contextmanager
+    def _opened(self) -> Iterator[BoundedElf]:
+        """Yield the file, which a stranger may have written without a compiler.
+
+        Raises:
+            UsageError: the file is no ELF file.
+            BuildError: it has far more than any honest one.
+        """
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > LARGEST:
+                    raise BoundlessElf(f"it has {size >> 20} MiB, and {LARGEST >> 20} is the most")
+                yield BoundedElf(file)
+        except BoundlessElf as error:
+            raise BuildError(
+                f"{self.path.name} is no module that a compiler makes: {error}", "build it from its source only"
+            ) from error
+        except (UnfitElf, OSError) as error:
+            raise UsageError(
+                f"{self.path} is not a kernel module: {error}", "give a folder with a Kbuild, or a .ko"
+            ) from error
 
     def check(self, kernel: Kernel, siblings: frozenset[str] = frozenset()) -> None:
         """Refuse, before any boot, a module that this kernel would refuse.

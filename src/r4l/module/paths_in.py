@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 
 from r4l.paths import leads_to_file
@@ -17,14 +18,18 @@ PLACE = re.compile(
 )
 """A file and line at the beginning of a message of gcc's or clang's, or behind the arrow of rustc's."""
 
+MOST = 100
+"""Folders as seen from which a text may name a file."""
 
 ENTERED = re.compile(r"^make(?:\[\d+\])?: Entering directory '(?P<folder>/[^']*)'$", re.MULTILINE)
 
 
 def entered(text: str, folder: Path) -> list[Path]:
-    """Return the folders below one, or that one, that make has entered, in whose terms compilers name files then."""
-    found = [Path(match["folder"]) for match in ENTERED.finditer(text)]
-    return list(dict.fromkeys(place for place in found if place.is_relative_to(folder)))
+    """Return the folders below one, or that one, that make has entered, in whose terms compilers name files then; the
+    first `MOST` of them."""
+    names = dict.fromkeys(match["folder"] for match in ENTERED.finditer(text))
+    found = (place for name in names if (place := Path(name)).is_relative_to(folder))
+    return list(islice(found, MOST))
 
 
 def whole(text: str, *folders: Path) -> str:
@@ -32,7 +37,8 @@ def whole(text: str, *folders: Path) -> str:
 
     Args:
         text: output of compilers.
-        folders: folders as seen from which the text may name a file; the first that has it counts.
+        folders: folders as seen from which the text may name a file; the first that has it counts. Each takes time for
+            each name.
     """
 
     def replaced(match: re.Match[str]) -> str:

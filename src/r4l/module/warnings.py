@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from r4l import home
@@ -29,6 +31,11 @@ PLACES = tuple(map(re.compile, (r"^\s*--> ([^:]+):", C.pattern, r"^(?:In file in
 """The files that a warning names: rustc's, a C compiler's, and those that include the file."""
 MODPOST = "Module.symvers"
 """File that modpost makes, and that make names for it."""
+WORD = re.compile(r"[\w./+@,=~^%-]{1,4096}")
+BEGIN = re.compile(r"(?:(?<=/)|^)[^/]")
+"""Begin of a part of a path."""
+MOST = 300
+"""Objects that a warning which names none of them is kept for."""
 LONGEST = 100_000
 """Number of characters that are kept: a generated file may warn without end."""
 
@@ -56,7 +63,7 @@ def keep(output: Path, said: str) -> str:
     file = output.with_name(f"{output.name}.warnings.json")
     made = {match[1] for line in said.splitlines() if (match := MADE.match(line))}
     stays = [one for one in _kept(file) if not made & set(one.objects)]
-    now = [*stays, *found(said)]
+    now = list(_bounded([*stays, *found(said)]))
     if made or now != stays:
         home.replace_text(file, json.dumps([asdict(one) for one in now]))
     return "\n\n".join(dict.fromkeys(one.text for one in now))[:LONGEST]
@@ -71,10 +78,20 @@ def _kept(file: Path) -> list[Warned]:
         return []
 
 
+def _bounded(found: Iterable[Warned]) -> Iterator[Warned]:
+    """Yield warnings until they have the number of characters that are shown."""
+    length = 0
+    for one in found:
+        if length > LONGEST:
+            return
+        length += len(one.text)
+        yield one
+
+
 def found(said: str) -> list[Warned]:
-    """Return the warnings in the output of make."""
-    made = [match[1] for line in said.splitlines() if (match := MADE.match(line))]
-    return [Warned(_objects(text, made), text) for text in _blocks(said)]
+    """Return the warnings in the output of make, up to `LONGEST` characters."""
+    made = _Made(match[1] for line in said.splitlines() if (match := MADE.match(line)))
+    return list(_bounded(Warned(made.sources_of(text), text) for text in _blocks(said)))
 
 
 def _blocks(said: str) -> Iterator[str]:
@@ -97,14 +114,31 @@ def _blocks(said: str) -> Iterator[str]:
             block, compiler = [*before, line], begins
         elif block:
             block.append(line)
-        before = [*before, line] if BEFORE.match(line) and not block else []
+        if block or not BEFORE.match(line):
+            before = []
+        elif len(before) < MOST:
+            before.append(line)
 
 
-def _objects(text: str, made: list[str]) -> tuple[str, ...]:
-    """Return the objects that a warning may come from: the one named like its file, else all that were made."""
-    if LINKER.match(text):
-        return (MODPOST, *(name for name in made if name in text)) if "modpost" in text else tuple(made)
-    compiled = tuple(name for name in made if name.endswith(".o") and not name.endswith(".mod.o"))
-    places = [match[1] for line in text.splitlines() for place in PLACES if (match := place.match(line))]
-    stems = {Path(place).with_suffix("").name for place in places}
-    return tuple(name for name in compiled if Path(name).with_suffix("").name in stems) or compiled
+class _Made:
+    """The objects that make has made, by their names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._all = dict.fromkeys(names)
+        self._compiled = [name for name in self._all if name.endswith(".o") and not name.endswith(".mod.o")]
+        self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
+        for name in self._compiled:
+            self._by_stem[Path(name).with_suffix("").name].append(name)
+
+    def sources_of(self, text: str) -> tuple[str, ...]:
+        """Return the objects that a warning may come from: the one named like its file, else the first `MOST` that were
+        made."""
+        if LINKER.match(text):
+            if "modpost" not in text:
+                return tuple(islice(self._all, MOST))
+            ends = (word[at.start() :] for word in WORD.findall(text) for at in islice(BEGIN.finditer(word), MOST))
+            return (MODPOST, *dict.fromkeys(name for name in ends if name in self._all))
+        places = [match[1] for line in text.splitlines() for place in PLACES if (match := place.match(line))]
+        stems = dict.fromkeys(Path(place).with_suffix("").name for place in places)
+        named = [name for stem in stems for name in self._by_stem.get(stem, ())]
+        return tuple(named[:MOST] or self._compiled[:MOST])

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from r4l.module.paths_in import entered
 from r4l.module.warnings import found, keep
 
 RUST = """warning: unused variable: `x`
@@ -86,3 +88,38 @@ def test_a_crate_of_several_files_belongs_to_what_was_made(tmp_path: Path) -> No
 def test_errors_are_none() -> None:
     said = "  RUSTC [M] x.o\nerror[E0425]: cannot find value `y`\n --> x.rs:1:1\n\nerror: aborting; 1 warning emitted\n"
     assert found(said) == []
+
+
+def _lines(form: str) -> str:
+    return "".join(form.format(number=number) for number in range(20_000))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        _lines("  CC [M]  a{number}.o\n") + _lines("b{number}.c:1:2: warning: x\n"),
+        _lines("  CC [M]  a{number}.o\n") + _lines("WARNING: modpost: a{number}.o\n"),
+        _lines("  CC [M]  a{number}.o\n") + _lines("ld: warning: {number}\n"),
+        _lines("In file included from a{number}.h:1,\n") * 10,
+        "ld: warning: " + "a/" * 500_000 + "\n",
+    ],
+    ids=["of C", "of modpost", "of the linker", "includes", "a path"],
+)
+def test_output_without_end_takes_no_time(tmp_path: Path, said: str) -> None:
+    """Regression: each warning was compared with each object, and 80 KiB took half a minute."""
+    begun = time.monotonic()
+    keep(tmp_path / "x", said)
+    assert time.monotonic() - begun < 10
+    record = tmp_path / "x.warnings.json"
+    assert not record.exists() or record.stat().st_size < 32 << 20
+
+
+def test_a_warning_of_modpost_is_of_the_object_that_it_names() -> None:
+    said = "  LD [M]  sub/two.o\n  CC [M]  one.o\nWARNING: modpost: missing MODULE_LICENSE() in ../x/sub/two.o\n"
+    [warned] = found(said)
+    assert warned.objects == ("Module.symvers", "sub/two.o")
+
+
+def test_few_of_the_folders_that_make_enters_are_looked_in() -> None:
+    said = "".join(f"make: Entering directory '/x/{number}'\n" for number in range(5000))
+    assert len(entered(said, Path("/x"))) == 100
