@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import stat
@@ -11,23 +12,36 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.limits import SCRATCH, Limits
 from r4l.shortage import ProcessorTime
 from r4l.threads import guarded
+from r4l.walk import Visit, walk
 
 INTERVAL = 0.5
 """Least seconds between two checks."""
 PART = 20
-"""Bound on overhead: a check takes at most one part in `PART` of the time, however many processes the host has."""
+"""Bound on overhead: a check takes at most one part in `PART` of the time, however many processes the host has, but for
+`LONGEST`."""
+LONGEST = 5.0
+"""Most seconds between two checks of the same kind: a program with very many open files must not be left alone."""
 ENTRY = 4096
 """Bytes that the smallest file counts for: a disk takes a limited number of files."""
 CLOCK = 10_000_000
 """Nanoseconds by which the clock of a file system may be behind: it moves with the timer's interrupt."""
-STATUS = re.compile(rb"^(RssAnon|RssShmem|VmPeak):\s+(\d+) kB$", re.MULTILINE)
+THREAD, INODE, SOCKET = 32 << 10, 1 << 10, 208 << 10
+"""Bytes of the kernel's memory for a thread (a stack of 16 KiB, and what describes it), for a file in memory without
+content, and for what waits in a socket (net.core.wmem_default)."""
+STATUS = re.compile(rb"^(RssAnon|RssShmem|VmPTE|VmPeak|Threads):\s+(\d+)", re.MULTILINE)
+IN_FLIGHT = re.compile(rb"^scm_fds:\s+[1-9]", re.MULTILINE)
+"""Files that were sent to a socket and not received yet, which no process has open (unix(7), SCM_RIGHTS)."""
+UNNAMED = re.compile(
+    rb"^([0-9a-f]+)-([0-9a-f]+) ..[-x]s \S+ (\S+) (\d+) +(?:/memfd:|/dev/zero \(deleted\)$)", re.MULTILINE
+)
+"""A mapping of memory that has no file and is shared (proc_pid_maps(5)): begin, end, device, inode."""
 PROPORTIONAL = re.compile(rb"^Pss_Shmem:\s+(\d+) kB$", re.MULTILINE)
 
 
@@ -62,6 +76,9 @@ class Watchdog:
         self._limits = limits
         self._end = end
         self._disk = _Disk(folders) if limits.disk is not None else None
+        self._open = OpenFiles()
+        self._open_due = 0.0
+        self._held = 0
         self._begun = time.monotonic()
         self._over = threading.Event()
         self._failure: BaseException | None = None
@@ -109,7 +126,7 @@ class Watchdog:
             if limit:
                 self.exceed(limit)
                 return
-            pause = max(INTERVAL, PART * (self.seconds - looked))
+            pause = min(LONGEST, max(INTERVAL, PART * (self.seconds - looked)))
 
     def _until_next(self, pause: float) -> float:
         if self._limits.seconds is None:
@@ -127,20 +144,29 @@ class Watchdog:
             return "processes"
         if limits.memory is not None and self._memory(family, limits.memory) > limits.memory:
             return "memory"
+        if self.seconds >= self._open_due:
+            # That may take long, and shows nothing of what the processes have in plain sight.
+            begun = self.seconds
+            self._open.look(family)
+            self._open_due = self.seconds + min(LONGEST, PART * (self.seconds - begun))
+            self.peak = max(self.peak, self._held + self._open.unnamed)
+            if limits.memory is not None and (self._open.hidden or self._held + self._open.unnamed > limits.memory):
+                return "memory"
         if self._disk and limits.disk is not None and self._disk.is_used(limits.disk // 2):
             # The look at each file costs time.
-            return "disk" if self._disk.written(family) > limits.disk else None
+            return "disk" if self._disk.written() + self._open.removed(self._disk.devices) > limits.disk else None
         return None
 
     def _memory(self, family: Sequence[int], most: int) -> int:
         """Return the bytes that a program holds, shared ones once."""
         each = [MemoryUse.of(pid) for pid in family]
         self.largest = max([self.largest, *(one.address_space for one in each)])
-        shared = max(sum(one.shared for one in each), in_memory_files(family))
+        shared = sum(one.shared for one in each)
         held = sum(one.private for one in each) + in_scratch(family)
         if held + shared > most:
             # Each process counts what it shares with others.
-            shared = max(sum(map(proportional_share, family)), in_memory_files(family))
+            shared = sum(map(proportional_share, family))
+        self._held = held
         self.peak = max(self.peak, held + shared)
         return held + shared
 
@@ -171,15 +197,26 @@ class _Disk:
         disks = {folder.stat().st_dev: folder for folder in self._folders}
         self._before = {device: (folder, _Free.of(folder)) for device, folder in disks.items()}
 
-    def written(self, family: Iterable[int] = ()) -> int:
-        """Return the bytes that these take on the disk, at least `ENTRY` each.
+    @property
+    def devices(self) -> Container[int]:
+        """The disks (st_dev)."""
+        return self._before
 
-        Args:
-            family: the program's processes, which may have files open that have no name any more.
-        """
-        named = sum(max(status.st_blocks * 512, ENTRY) for _, status in self._entries())
-        unnamed = open_files(family, lambda status: status.st_nlink == 0 and status.st_dev in self._before)
-        return named + unnamed
+    def written(self) -> float:
+        """Return the bytes that those with a name take on the disk, at least `ENTRY` each; infinity if the program
+        hides some, in a folder that its owner may not enter."""
+        return sum(map(self._size, self._visits(force=False)))
+
+    def _size(self, visit: Visit) -> float:
+        """Return the bytes of a folder's content."""
+        if visit.closed:
+            status = self._new(visit.closed, visit.folder)
+            return math.inf if status or visit.folder < 0 else 0
+        return sum(
+            max(status.st_blocks * 512, ENTRY)
+            for entry in visit.entries
+            if (status := self._new(entry.name, visit.folder))
+        )
 
     def is_used(self, much: int) -> bool:
         """True if more than so many bytes of one of the disks were taken since the beginning, by whomever.
@@ -196,22 +233,28 @@ class _Disk:
 
     def remove(self) -> None:
         """Remove these files, and the folders that are empty then."""
-        for path, status in self._entries():
-            with contextlib.suppress(OSError):
-                path.rmdir() if stat.S_ISDIR(status.st_mode) else path.unlink()
-
-    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the entries whose inode was changed since the beginning, inner ones first; no program can set that time
-        back."""
-        for folder in self._folders:
-            walked = (
-                Path(root, name) for root, inner, names in os.walk(folder, topdown=False) for name in (*names, *inner)
-            )
-            for path in [folder] if folder.is_file() else walked:
+        for visit in self._visits(force=True):
+            for entry in visit.entries:
+                if not entry.is_dir(follow_symlinks=False) and self._new(entry.name, visit.folder):
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.name, dir_fd=visit.folder)
+            if visit.left and self._new(visit.left, visit.folder):
                 with contextlib.suppress(OSError):
-                    status = path.lstat()
-                    if status.st_ctime_ns >= self._begun - CLOCK:
-                        yield path, status
+                    os.rmdir(visit.left, dir_fd=visit.folder)
+        for folder in self._folders:
+            if folder.is_file() and folder.lstat().st_ctime_ns >= self._begun - CLOCK:
+                folder.unlink()
+
+    def _visits(self, *, force: bool) -> Iterator[Visit]:
+        return (visit for folder in self._folders for visit in walk(folder, force=force))
+
+    def _new(self, name: str, folder: int) -> os.stat_result | None:
+        """Return the status of an entry whose inode was changed since the beginning; no program can set that time
+        back."""
+        with contextlib.suppress(OSError):
+            status = os.stat(name, dir_fd=folder if folder >= 0 else None, follow_symlinks=False)
+            return status if status.st_ctime_ns >= self._begun - CLOCK else None
+        return None
 
 
 def descendants(pid: int) -> list[int]:
@@ -249,7 +292,7 @@ class MemoryUse:
     """Memory of a process in bytes (proc_pid_status(5)).
 
     Attributes:
-        private: pages of its own.
+        private: pages of its own, and the kernel's for its threads and page tables.
         shared: pages that it may share with others and that are in no file on a disk.
         address_space: most that it has had.
     """
@@ -265,8 +308,11 @@ class MemoryUse:
             text = Path(f"/proc/{pid}/status").read_bytes()
         except OSError:
             return cls()
-        found = {name: int(number) << 10 for name, number in STATUS.findall(text)}
-        return cls(found.get(b"RssAnon", 0), found.get(b"RssShmem", 0), found.get(b"VmPeak", 0))
+        found = {name: int(number) for name, number in STATUS.findall(text)}
+        kernels = found.get(b"Threads", 0) * THREAD
+        pages = (found.get(name, 0) << 10 for name in (b"RssAnon", b"VmPTE", b"RssShmem", b"VmPeak"))
+        anonymous, tables, shared, peak = pages
+        return cls(anonymous + tables + kernels, shared, peak)
 
 
 def proportional_share(pid: int) -> int:
@@ -278,29 +324,74 @@ def proportional_share(pid: int) -> int:
     return int(match[1]) << 10 if match else MemoryUse.of(pid).shared
 
 
-def in_memory_files(family: Iterable[int]) -> int:
-    """Return the bytes of open files of memfd_create(2), which need not be mapped."""
-    return open_files(family, lambda _: True, "/memfd:")
+@dataclass(frozen=True)
+class _Open:
+    """An open file: its status, and whether it is memory that has no name."""
+
+    status: os.stat_result
+    is_memory: bool
 
 
-def open_files(family: Iterable[int], counts: Callable[[os.stat_result], bool], name: str = "") -> int:
-    """Return the bytes of the regular files that processes have open, each once.
+class OpenFiles:
+    """The files that a program's processes have open or mapped, as far as no folder shows them.
 
-    Args:
-        counts: tells whether a file counts.
-        name: beginning of the names of the files that count.
+    Attributes:
+        hidden: True if a process hides its files from its own user, or has some in flight, at two looks.
     """
-    found: dict[tuple[int, int], int] = {}
-    for pid in family:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{pid}/fd"):
-                file = Path(entry.path)
-                with contextlib.suppress(OSError):
-                    if str(file.readlink()).startswith(name or "/"):
-                        status = file.stat()
-                        if stat.S_ISREG(status.st_mode) and counts(status):
-                            found[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(found.values())
+
+    def __init__(self) -> None:
+        self.hidden = False
+        self._files: dict[tuple[int, int], _Open] = {}
+        self._mapped: dict[tuple[bytes, bytes], int] = {}
+        self._sockets: set[int] = set()
+        self._hiding: set[int] = set()
+
+    def look(self, family: Iterable[int]) -> None:
+        """Look at the files of some processes."""
+        self._files, self._mapped, self._sockets = {}, {}, set()
+        hiding: set[int] = set()
+        for pid in family:
+            try:
+                if self._look_at(pid):
+                    hiding.add(pid)
+            except PermissionError:
+                # A process that ends is closed, too, and has no memory any more.
+                if MemoryUse.of(pid).address_space:
+                    hiding.add(pid)
+            except OSError:
+                pass
+        self.hidden = bool(hiding & self._hiding)
+        self._hiding = hiding
+
+    @property
+    def unnamed(self) -> int:
+        """Bytes of memory in sockets, in files of memfd_create(2), which need not be mapped, and in shared mappings,
+        whose pages count for nobody once a process has given them back (MADV_DONTNEED in madvise(2))."""
+        files = sum(file.status.st_blocks * 512 for file in self._files.values() if file.is_memory)
+        return max(files, sum(self._mapped.values())) + len(self._sockets) * SOCKET
+
+    def removed(self, devices: Container[int]) -> int:
+        """Return the bytes of the files on some disks that have no name any more."""
+        statuses = (file.status for file in self._files.values() if not file.is_memory)
+        return sum(one.st_blocks * 512 for one in statuses if one.st_nlink == 0 and one.st_dev in devices)
+
+    def _look_at(self, pid: int) -> bool:
+        """Look at the files of a process; return True if it has some in flight."""
+        in_flight = False
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                status = entry.stat()
+                if stat.S_ISSOCK(status.st_mode) and status.st_ino not in self._sockets:
+                    self._sockets.add(status.st_ino)
+                    told = Path(f"/proc/{pid}/fdinfo", entry.name).read_bytes()
+                    in_flight |= IN_FLIGHT.search(told) is not None
+                elif stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in self._files:
+                    is_memory = str(Path(entry.path).readlink()).startswith("/memfd:")
+                    self._files[status.st_dev, status.st_ino] = _Open(status, is_memory)
+        for begin, end, device, inode in UNNAMED.findall(Path(f"/proc/{pid}/maps").read_bytes()):
+            size = int(end, 16) - int(begin, 16)
+            self._mapped[device, inode] = max(size, self._mapped.get((device, inode), 0))
+        return in_flight
 
 
 def in_scratch(family: Iterable[int]) -> int:
@@ -330,5 +421,6 @@ def _scratch(pid: int) -> dict[int, int]:
         with contextlib.suppress(OSError):
             place = f"/proc/{pid}/root{folder}"
             status = os.statvfs(place)
-            found[Path(place).stat().st_dev] = (status.f_blocks - status.f_bfree) * status.f_frsize
+            content = (status.f_blocks - status.f_bfree) * status.f_frsize
+            found[Path(place).stat().st_dev] = content + (status.f_files - status.f_ffree) * INODE
     return found

@@ -32,10 +32,14 @@ CALLS = {
     "io_uring_setup": "425, 1, my $parameters = chr(0) x 120",
     "bpf": "321, 0, my $array = pack('L4 x100', 2, 4, 4, 1), 116",
     "userfaultfd": "323, 1",
+    "shmget": "29, 0, 4096, 0x3b6",
+    "semget": "64, 0, 1, 0x3b6",
+    "msgget": "68, 0, 0x3b6",
     "perf_event_open": "298, my $clock = pack('L2 Q x96', 1, 112, 0), 0, -1, -1, 0",
 }
 """System calls with arguments, as of perl's `syscall`."""
 OWN = Path(sys.argv[1])
+PRCTL = 157
 PTRACE, PTRACE_ATTACH, MOUNT, MS_REMOUNT_BIND, SHMAT, SHM_RDONLY = 101, 16, 165, 32 | 4096, 30, 0o10000
 """Numbers of x86-64's system calls, and their arguments (asm/unistd_64.h, linux/mount.h, linux/shm.h)."""
 
@@ -192,6 +196,13 @@ def system_call(name: str) -> str:
     return f"{name}: {perl(f'my $got = syscall({CALLS[name]}); sure($got); print $got')}"
 
 
+def hide() -> str:
+    """Hide its open files from the user."""
+    if perl(f"syscall({PRCTL}, 4, 0); print syscall({PRCTL}, 3)") != "0":
+        raise OSError(errno.EPERM, "they can be seen")
+    return "hidden"
+
+
 def key() -> str:
     """Read a key of the user's session."""
     find = f"my ($type, $name) = ('user', '{WORLD['key']}')"
@@ -225,7 +236,7 @@ FUNCTIONS: dict[str, Callable[..., str]] = {
     for function in (
         *(write, read, secret_environment, loopback, abstract_socket, interfaces, block_devices, device, made_device),
         *(terminal, keys, kill, trace, capabilities, privileges, mount, sysctl, host_name, shared_memory),
-        *(system_call, key, key_names, linger),
+        *(system_call, hide, key, key_names, linger),
     )
 }
 

@@ -115,11 +115,23 @@ def test_memory_of_all_processes_together(tmp_path: Path) -> None:
     assert time.monotonic() - begun < SECONDS
 
 
-HOLD = "import mmap, os, time; n = {size}; {take}; time.sleep(60)"
+HOLD = """import mmap, os, socket, time
+def sent(data):
+    pair = socket.socketpair()
+    pair[0].send(data)
+    return pair
+n = {size}; {take}; time.sleep(60)
+"""
 SHARED = {
     "an anonymous mapping": "m = mmap.mmap(-1, n); m.write(bytes(n))",
     "a mapping with a child": "m = mmap.mmap(-1, n); m.write(bytes(n)); os.fork()",
     "a file of memfd_create": "f = os.memfd_create('x'); os.write(f, bytes(n))",
+    "a mapping that was given back": "m = mmap.mmap(-1, n); m.write(bytes(n)); m.madvise(mmap.MADV_DONTNEED)",
+    "a mapped file, never touched there": "f = os.memfd_create('x'); os.write(f, bytes(n)); "
+    "m = mmap.mmap(f, n); os.close(f)",
+    "a file in flight": "f = os.memfd_create('x'); os.write(f, bytes(n)); s = socket.socketpair(); "
+    "socket.send_fds(s[0], [b'x'], [f]); os.close(f)",
+    "what waits in sockets": "s = [sent(bytes(150_000)) for _ in range(900)]",
     "a mapped file": "f = os.memfd_create('x'); os.truncate(f, n); m = mmap.mmap(f, n); m.write(bytes(n))",
 }
 """Ways to hold memory that is not a process's own."""
@@ -127,10 +139,65 @@ SHARED = {
 
 @pytest.mark.parametrize("how", SHARED)
 def test_shared_memory(how: str, tmp_path: Path) -> None:
-    """Regression: shared memory did not count."""
+    """Regression: memory that no process has to itself did not count."""
     hog = HOLD.format(size=160 * MIB, take=SHARED[how])
     with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
         logged([sys.executable, "-c", hog], tmp_path / "x.log", memory=120 * MIB, seconds=SECONDS)
+
+
+THREADS = """import threading, time
+threading.stack_size(32768)
+over = threading.Event()
+[threading.Thread(target=over.wait, daemon=True).start() for _ in range(2000)]
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others may have few threads")
+def test_the_kernels_memory_of_threads(tmp_path: Path) -> None:
+    with pytest.raises(LimitExceeded, match="took more than 60 MiB of memory"):
+        logged([sys.executable, "-c", THREADS], tmp_path / "x.log", memory=60 * MIB, seconds=SECONDS)
+
+
+HIDES = {
+    "by its own will": "import ctypes; ctypes.CDLL(None).prctl(4, 0); ",
+    "as a program that nobody may read": "import shutil, sys\n"
+    "if len(sys.argv) == 2:\n"
+    "    shutil.copy(os.path.realpath(sys.executable), sys.argv[1]); os.chmod(sys.argv[1], 0o111)\n"
+    "    os.execv(sys.argv[1], [sys.executable, '-c', sys.orig_argv[2], sys.argv[1], '2'])\n",
+}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is hidden from root")
+@pytest.mark.parametrize("how", HIDES)
+def test_a_process_that_hides_its_files(how: str, tmp_path: Path) -> None:
+    """Regression: they did not count."""
+    hog = f"import os, time\n{HIDES[how]}f = os.memfd_create('x'); os.write(f, bytes({160 * MIB})); time.sleep(60)"
+    argv = [sys.executable, "-c", hog, str(tmp_path / "own")]
+    with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
+        logged(argv, tmp_path / "x.log", memory=120 * MIB, seconds=SECONDS)
+
+
+OPENS = """import os, resource, time
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+for _ in range(16):
+    if not os.fork():
+        try:
+            while True: os.dup(0)
+        except OSError: time.sleep(60)
+time.sleep(8)
+x = b"x" * ({size})
+time.sleep(60)
+"""
+
+
+def test_open_files_do_not_keep_the_watchdog_from_looking(tmp_path: Path) -> None:
+    """Regression: a look at them took seconds, and the next one came twenty times as long after."""
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
+        logged([sys.executable, "-c", OPENS.format(size=160 * MIB)], tmp_path / "x.log", memory=120 * MIB)
+    assert time.monotonic() - begun < 8 + SECONDS
 
 
 def test_shared_memory_counts_once(tmp_path: Path) -> None:
@@ -160,19 +227,40 @@ WRITES = {
     "files without a name": "exec 3>{own}/x; rm {own}/x; head -c 64M /dev/zero >&3; sleep 60",
     "empty files": "cd {own}; seq 1200 | xargs touch; sleep 60",
     "folders": "cd {own}; seq 1200 | xargs mkdir; sleep 60",
+    "a file whose path nobody can name": "cd {own}; for i in $(seq 40); do mkdir {long}; cd {long}; done; "
+    "head -c 64M /dev/zero >x; sleep 60",
+    "a file in a thousand folders": "cd {own}; for i in $(seq 1200); do mkdir b; cd b; done; "
+    "head -c 64M /dev/zero >x; sleep 60",
+    "a file in a folder without rights": "mkdir {own}/d; cd {own}/d; head -c 64M /dev/zero >x; chmod {mode} .; "
+    "sleep 60",
     "links": "cd {own}; mkdir a; seq 1200 | xargs ln -s -t a; sleep 60",
 }
 
 
+@pytest.mark.parametrize("mode", ["300", "600"])
 @pytest.mark.parametrize("how", WRITES)
-def test_the_disk_is_also_taken_by(how: str, tmp_path: Path) -> None:
+def test_the_disk_is_also_taken_by(how: str, mode: str, tmp_path: Path) -> None:
+    """Regression: files in folders that could not be listed, or had paths of more than 4096 bytes, did not count."""
+    if mode != "300" and "{mode}" not in WRITES[how]:
+        pytest.skip("no folder is closed")
     own = tmp_path / "own"
     own.mkdir()
     bounds = Limits(disk=4 * MIB, seconds=SECONDS)
-    argv = ["sh", "-c", WRITES[how].format(own=own)]
+    # A folder that its owner may not list, and one that its owner may not enter. Nothing is closed to root.
+    argv = ["sh", "-c", WRITES[how].format(own=own, long="d" * 200, mode=mode)]
     with pytest.raises(LimitExceeded, match="wrote more than 4 MiB in all"):
         run_logged(argv, tmp_path / "x.log", broken, limits=bounds, folders=[own])
     assert list(own.iterdir()) == []
+
+
+def test_folders_that_were_there_stay(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "empty/folders").mkdir(parents=True)
+    time.sleep(0.05)
+    script = f"mkdir {own}/new; head -c 64M /dev/zero > {own}/new/x"
+    with pytest.raises(LimitExceeded, match="wrote more than 24 MiB in all"):
+        run_logged(["sh", "-c", script], tmp_path / "x.log", broken, limits=Limits(disk=24 * MIB), folders=[own])
+    assert [str(path.relative_to(own)) for path in own.rglob("*")] == ["empty", "empty/folders"]
 
 
 def test_files_of_a_program_that_ends_before_it_is_looked_at(tmp_path: Path) -> None:

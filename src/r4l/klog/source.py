@@ -12,7 +12,7 @@ from pathlib import Path
 
 from r4l.elf import SHN_UNDEF, STT_FUNC, BoundedElf, UnfitElf
 from r4l.klog.frames import StackFrame
-from r4l.paths import leads_to_file
+from r4l.paths import followed, leads_to_file, text_or_none
 
 Run = Callable[[Sequence[str | Path], Path, Path], str]
 """Function that runs a program of LLVM.
@@ -28,6 +28,8 @@ stay unresolved.
 """
 SYMBOLIZE = ("llvm-symbolizer", "--inlines", "--addresses", "--no-demangle")
 PLACE = re.compile(r"(.+):([1-9]\d*):\d+")
+WRITTEN = (".c", ".h", ".S", ".rs", ".inc")
+"""Endings of the files whose lines are shown."""
 LIBRARY = Path("/usr/lib/rustlib")
 """Folder of the standard library's source in the toolchain."""
 
@@ -162,9 +164,10 @@ def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:
 
 
 def _line(ko: Path, file: str, number: int) -> str:
-    """Return the text of a source line without indentation; empty if the source is newer than the module."""
-    path = Path(file)
-    if not leads_to_file(path) or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
+    """Return the text of a source line without indentation; empty if the source is newer than the module, or is none: a
+    module can name any file of this machine as its source."""
+    path = followed(Path(file))
+    if path.suffix not in WRITTEN or not leads_to_file(path) or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
         return ""
-    lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
+    lines = text_or_none(path).splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""

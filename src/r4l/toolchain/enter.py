@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import errno
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -42,6 +43,8 @@ USER_NAMESPACE = ("--unshare-user", "--disable-userns")
 FILTERED = (sys.executable, "-I", str(Path(__file__).with_name("filtered.py")))
 """Command that starts a program without some system calls."""
 
+OPEN_FILES = 4096
+"""Files that a process with a limit of memory may have open; most systems begin with 1,024."""
 
 CALLS = "/run/r4l-calls"
 """Path in the sandbox of the filter of system calls."""
@@ -221,6 +224,11 @@ def limited(limits: Limits) -> list[str]:
     """
     wanted = {"as": limits.address_space, "fsize": limits.file, "nproc": limits.processes if os.geteuid() else None}
     options = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+    if limits.memory is not None:
+        # What a process has open is looked at, one after the other.
+        bounds = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft, hard = (min(bound, OPEN_FILES) if bound >= 0 else OPEN_FILES for bound in bounds)
+        options.append(f"--nofile={soft}:{hard}")
     return ["prlimit", *options, "--core=0", "--"] if options else []
 
 

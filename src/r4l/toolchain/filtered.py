@@ -8,8 +8,10 @@ CLONE_VM, also after they execute other programs (mended in PRoot 5.2): side by 
 processes in that way where clone3 is refused, as in Docker by default. With a brk that always fails, malloc uses mmap.
 
 `bare` removes calls that no build needs and that have let programs out of sandboxes or reach what has no namespace: the
-kernel's keys, io_uring, BPF, userfaultfd, perf events. Docker's default filter refuses them too. Every command in
-bubblewrap has it, by setpriv(1) of the tree (`toolchain.enter`).
+kernel's keys, io_uring, BPF, userfaultfd, perf events. Docker's default filter refuses them too. Also those by which
+memory belongs to no process, where no limit sees it: that of System V (shmget, semget, msgget), and secret memory. And
+a process cannot hide its open files from r4l, which counts them: PR_SET_DUMPABLE does nothing, without an error. Every
+command in bubblewrap has this filter, by setpriv(1) of the tree (`toolchain.enter`).
 
 `no-typing` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a
 shell.
@@ -43,12 +45,18 @@ REFUSED = {
     "io_uring_setup": 425,
     "io_uring_enter": 426,
     "io_uring_register": 427,
+    "shmget": 29,
+    "semget": 64,
+    "msgget": 68,
+    "memfd_secret": 447,
 }  # syscall_64.tbl
 EPERM, ENOMEM, ENOSYS = 1, 12, 38
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2  # include/uapi/linux/prctl.h, seccomp.h
+PRCTL, PR_SET_DUMPABLE = 157, 4  # syscall_64.tbl, include/uapi/linux/prctl.h
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_*
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD+W+ABS, JMP+JEQ+K, JMP+JGE+K, RET+K: linux/bpf_common.h
-NUMBER, ARCHITECTURE, SECOND = 0, 4, 24  # offsets in struct seccomp_data: nr, arch, the low half of args[1]
+NUMBER, ARCHITECTURE = 0, 4  # offsets in struct seccomp_data: nr, arch
+FIRST, SECOND = 16, 24  # the low halves of args[0] and args[1]
 FIFTH_HIGH = 52  # the high half of args[4]
 
 Instruction = tuple[int, int, int, int]
@@ -94,11 +102,13 @@ def no_typing() -> list[Instruction]:
 
 
 def bare() -> list[Instruction]:
-    """Return a filter that refuses the calls of `REFUSED`, and all calls of programs of other architectures."""
+    """Return a filter that refuses the calls of `REFUSED`, all calls of programs of other architectures, and the effect
+    of PR_SET_DUMPABLE."""
     program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, AUDIT_ARCH_X86_64), (RETURN, 0, 0, ERRNO | ENOSYS)]
     program += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, X32_SYSCALL_BIT), (RETURN, 0, 0, ERRNO | ENOSYS)]
     for number in REFUSED.values():
         program += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    program += [(EQUAL, 0, 3, PRCTL), (LOAD, 0, 0, FIRST), (EQUAL, 0, 1, PR_SET_DUMPABLE), (RETURN, 0, 0, ERRNO)]
     return [*program, (RETURN, 0, 0, ALLOW)]
 
 

@@ -118,3 +118,19 @@ def test_a_complaint_begins_with_its_line(ko: Path) -> None:
     (traced,) = [line for line in splat.detail.splitlines() if "memory::refcount_from_zero+0x1e" in line]
     assert traced.endswith("[crashers]  ring.rs:2: count.inc();")
     assert not any("ring.rs" in record.text for record in splat.records)
+
+
+@pytest.mark.parametrize("name", ["secret", "id_rsa", "link.rs", "pipe.rs", "folder.rs", "hole.rs"])
+def test_no_line_of_another_file_of_this_machine_is_shown(ko: Path, name: str) -> None:
+    """Regression: a module's debug information could name any file, and a complaint showed its line."""
+    for secret in ("secret", "id_rsa"):
+        (ko.parent / secret).write_text("one\nthe secret\n")
+    (ko.parent / "link.rs").symlink_to("secret")
+    os.mkfifo(ko.parent / "pipe.rs")
+    (ko.parent / "folder.rs").mkdir()
+    (ko.parent / "hole.rs").touch()
+    os.truncate(ko.parent / "hole.rs", 1 << 40)
+    os.utime(ko, (2_000_000_000, 2_000_000_000))
+    symbolizer = Symbolizer(f"{ko.parent}/{name}:2:5")
+    (found,) = sources(symbolizer, ko).locate([(frame(), True)]).values()
+    assert (found.source, found.line) == ("", 2)

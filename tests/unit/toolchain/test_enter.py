@@ -126,6 +126,7 @@ def test_the_kernel_keeps_limits_of_each_process() -> None:
     assert options[0] == "prlimit"
     assert f"--as={limits.address_space}" in options
     assert f"--fsize={1 << 20}" in options
+    assert any(option.startswith("--nofile=") and int(option.partition(":")[2]) <= 4096 for option in options)
     assert ("--nproc=10" in options) == (os.geteuid() != 0)
     assert limited(UNLIMITED) == []
 
@@ -166,3 +167,10 @@ def test_a_refused_call_fails_in_a_process(name: str) -> None:
     call = f"import ctypes; c = ctypes.CDLL(None, use_errno=True); c.syscall({REFUSED[name]}, 0, 0, 0, 0, 0)"
     argv = [*FILTERED, "bare", sys.executable, "-c", f"{call}; print(ctypes.get_errno())"]
     assert subprocess.run(argv, capture_output=True, check=True).stdout == b"38\n"
+
+
+def test_no_process_hides_its_files_from_its_user() -> None:
+    """PR_SET_DUMPABLE does nothing, which no honest program notices; other calls of prctl(2) do what they do."""
+    calls = "c = ctypes.CDLL(None); print(c.prctl(4, 0), c.prctl(3), c.prctl(38, 1, 0, 0, 0), c.prctl(39, 0, 0, 0, 0))"
+    argv = [*FILTERED, "bare", sys.executable, "-c", f"import ctypes; {calls}"]
+    assert subprocess.run(argv, capture_output=True, check=True).stdout == b"0 1 0 1\n"
