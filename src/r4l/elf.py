@@ -39,7 +39,7 @@ class BoundlessElf(UnfitElf):
 
 
 @dataclass(frozen=True)
-class Section:
+class ElfSection:
     """A section.
 
     Attributes:
@@ -103,11 +103,11 @@ class BoundedElf:
         self.machine: int = fields[1]
         self.sections = self._sections(at=fields[5], size=fields[10], count=fields[11], names=fields[12])
 
-    def section(self, name: str) -> Section | None:
+    def section(self, name: str) -> ElfSection | None:
         """Return the first section of that name, or None."""
         return next((section for section in self.sections if section.name == name), None)
 
-    def data(self, section: Section, most: int) -> bytes:
+    def data(self, section: ElfSection, most: int) -> bytes:
         """Return the content of a section.
 
         Raises:
@@ -144,7 +144,7 @@ class BoundedElf:
             if not undefined or section == SHN_UNDEF:
                 yield ElfSymbol(self._name(names, name), info & 0xF, section, value, size)
 
-    def _sections(self, at: int, size: int, count: int, names: int) -> list[Section]:
+    def _sections(self, at: int, size: int, count: int, names: int) -> list[ElfSection]:
         form = self._struct(SECTIONS)
         if not at:
             return []
@@ -160,7 +160,7 @@ class BoundedElf:
             raise UnfitElf("its sections have no names")
         texts = self._read(all_fields[names][4], min(all_fields[names][5], NAMES))
         return [
-            Section(self._name(texts, name), kind, flags, place, length, link)
+            ElfSection(self._name(texts, name), kind, flags, place, length, link)
             for name, kind, flags, _, place, length, link, *_ in all_fields
         ]
 

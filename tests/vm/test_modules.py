@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l import resources
+from r4l import home, resources
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
@@ -231,3 +231,34 @@ def test_a_module_follows_a_header_outside(kernel: Kernel, tmp_path: Path) -> No
         assert text.encode() in Module(folder).build(kernel).path.read_bytes()
     before = Module(folder).build(kernel).path.stat()
     assert Module(folder).build(kernel).path.stat().st_mtime_ns == before.st_mtime_ns, "nothing is built anew"
+
+
+LARGE = 'asm(".pushsection .note.large,\\"\\"\\n.rept 6000000\\n.byte 1\\n.endr\\n.popsection");\n'
+"""Text that the assembler works on for a second."""
+
+
+def test_a_build_that_was_interrupted_goes_on(kernel: Kernel, tmp_path: Path) -> None:
+    """Regression: make was killed while the assembler had an empty object open, and took that for up to date."""
+    folder = tmp_path / "interrupted"
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := it.o\n")
+    source = '#include <linux/module.h>\nstatic int go(void) { return 0; }\nmodule_init(go);\nMODULE_LICENSE("GPL");\n'
+    (folder / "it.c").write_text(source)
+    module = Module(folder)
+    made = module.build(kernel).path.with_suffix(".o")
+
+    def interrupt(line: str) -> None:
+        until = time.monotonic() + 60
+        while line.endswith("it.o") and time.monotonic() < until:
+            if made.exists() and not made.stat().st_size:
+                raise KeyboardInterrupt
+            time.sleep(0.01)
+
+    (folder / "it.c").write_text(source + LARGE)
+    with pytest.raises(KeyboardInterrupt):
+        module.build(kernel, say=interrupt)
+    assert not made.stat().st_size
+    try:
+        assert module.build(kernel).path.stat().st_size > 6_000_000
+    finally:
+        home.remove(made.parents[1])

@@ -26,6 +26,7 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import kconfig
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
+from r4l.limits import LimitExceeded
 from r4l.process import Say, quiet
 
 ORIGINAL = "original"
@@ -146,6 +147,8 @@ class Copy:
                 writes=writes,
                 over_reads={kernel.source: self.source},
             )
+        except LimitExceeded:
+            raise
         except BuildError:
             unfinished.unlink()
             raise

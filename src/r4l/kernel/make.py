@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from r4l import limits
 from r4l.errors import R4LError
+from r4l.kernel import unfinished
 from r4l.process import Say
 from r4l.toolchain import Grant, Toolchain
 
@@ -29,6 +31,7 @@ def kernel_make(
     writes: Sequence[Path] = (),
     over: Mapping[Path, Path] | None = None,
     over_reads: Mapping[Path, Path] | None = None,
+    mark: Path | None = None,
 ) -> str:
     """Run make for a kernel and return its output. After an interrupt, the next run continues.
 
@@ -41,6 +44,7 @@ def kernel_make(
         writes: further folders that make writes to, such as INSTALL_MOD_PATH.
         over: folders mounted in place of the trees, as in `Grant`.
         over_reads: the same, read-only.
+        mark: file that exists while make runs; None if the caller handles an interrupt.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     output = [] if source == build else [f"O={build}"]
@@ -55,4 +59,7 @@ def kernel_make(
         limits=limits.kernel(),
     )
     what = f"the build of the kernel in {build}"
-    return toolchain.run_logged(argv, grant, log, failure, env=IDENTITY, what=what, say=say, tail_lines=40)
+    if mark:
+        unfinished.forget(mark, [build], all_made=False)
+    with unfinished.noted(mark) if mark else nullcontext():
+        return toolchain.run_logged(argv, grant, log, failure, env=IDENTITY, what=what, say=say, tail_lines=40)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,4 @@ def fits(data: Mapping[str, Any], toolchain: Toolchain) -> bool:
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:
     """Write the manifest, which marks the kernel in a folder as complete."""
-    partial = home.temporary(folder / MANIFEST)
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(data, indent=1))
-        file.flush()
-        # Without fsync, a power failure can leave the name without the content.
-        os.fsync(file.fileno())
-    home.publish(partial, folder / MANIFEST)
+    home.replace_text(folder / MANIFEST, json.dumps(data, indent=1))

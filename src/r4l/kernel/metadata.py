@@ -13,7 +13,7 @@ from pathlib import Path
 
 from r4l import home, limits
 from r4l.errors import BuildError, EnvironmentFault
-from r4l.kernel import kbuild
+from r4l.kernel import kbuild, unfinished
 from r4l.kernel.config import read_config
 from r4l.kernel.kdir import rustc_version
 from r4l.kernel.proof import Proof, prove
@@ -84,20 +84,23 @@ def generate(
     log = home.room("logs") / f"metadata-{build.parent.name}.log"
     log.unlink(missing_ok=True)
     grant = Grant("kernel: metadata", writes=(build,), reads=(source,), limits=limits.kernel())
-    toolchain.run_logged(
-        ["make", "-C", source, f"O={build}", f"-j{jobs}", f"RUSTC={rustc}", *make_arguments, *targets],
-        grant,
-        log,
-        lambda code, tail: (
-            _without_rust(build, toolchain, grant)
-            or BuildError(
-                f"the kernel's Rust metadata did not build (make ended with {code})",
-                "run `r4l setup` again; if it fails again, remove the folder and run `r4l doctor`",
-                detail=tail,
-            )
-        ),
-        say=say,
-    )
+    mark = build.with_name(f"{build.name}.unfinished")
+    unfinished.forget(mark, [build], all_made=False)
+    with unfinished.noted(mark):
+        toolchain.run_logged(
+            ["make", "-C", source, f"O={build}", f"-j{jobs}", f"RUSTC={rustc}", *make_arguments, *targets],
+            grant,
+            log,
+            lambda code, tail: (
+                _without_rust(build, toolchain, grant)
+                or BuildError(
+                    f"the kernel's Rust metadata did not build (make ended with {code})",
+                    "run `r4l setup` again; if it fails again, remove the folder and run `r4l doctor`",
+                    detail=tail,
+                )
+            ),
+            say=say,
+        )
     if read_config(build / ".config").get("CONFIG_RUST") != "y":
         raise _without_rust(build, toolchain, grant) or BuildError(
             "the kernel's configuration dropped CONFIG_RUST, though the toolchain has what Rust needs",

@@ -30,6 +30,8 @@ KEYS = ("name", "release", "version", "arch", "source", "recipe", "steps", "tool
 """Keys that a manifest must have."""
 TOOLS = "tools"
 """File beside a build folder that names the toolchain of its content, from the begin of the build on."""
+UNFINISHED = "unfinished"
+"""File beside a build folder that exists while make runs."""
 CONFIGURED = "r4l-recipe"
 """File in a build folder with the key of the recipe that its `.config` was made from."""
 
@@ -336,7 +338,10 @@ def _make(
         return BuildError(f"the kernel {wanted.name} does not build", "correct the errors shown", detail=tail)
 
     arguments = [*make_arguments(arch), *targets]
-    return kernel_make(toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes)
+    mark = folder / UNFINISHED
+    return kernel_make(
+        toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes, mark=mark
+    )
 
 
 def names() -> list[str]:

@@ -144,8 +144,9 @@ def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kerne
 
     def make(*targets: str, writes: Sequence[Path] = ()) -> None:
         arguments = [*_make_arguments(config, arch), *targets]
-        kernel_make(toolchain, found.source, build, arguments, log, failure, say, writes=writes)
+        kernel_make(toolchain, found.source, build, arguments, log, failure, say, writes=writes, mark=mark)
 
+    mark = home.room("builds", f"tree-{home.content_key(str(build))}") / "unfinished"
     make("olddefconfig")
     make("all")
     if read_config(build / ".config").get("CONFIG_MODULES") == "y":

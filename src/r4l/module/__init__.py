@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from r4l import home, inuse
 from r4l.errors import BuildError, UsageError
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, unfinished
 from r4l.module import sandbox, unchanged, warnings
 from r4l.module.calls import kbuild_calls, missing_programs
 from r4l.module.diagnose import notes
@@ -238,4 +238,5 @@ class Module:
             setup = MakeSetup(self.folder, self.config, kernel)
             argv, grant = setup.argv(*arguments), setup.grant()
             tools = sandbox.build_toolchain(kernel, setup.output)
-            return tools.run(argv, grant, cwd=self.folder, env=setup.environment(), check=False)
+            with unfinished.noted(setup.mark):
+                return tools.run(argv, grant, cwd=self.folder, env=setup.environment(), check=False)

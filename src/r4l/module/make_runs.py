@@ -11,7 +11,7 @@ from pathlib import Path
 from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel import Kernel, stock
+from r4l.kernel import Kernel, stock, unfinished
 from r4l.known import Explanation
 from r4l.module import sandbox, unfetched
 from r4l.module.calls import MISSING, NOTES, KbuildCall, kbuild_calls, missing_programs
@@ -172,17 +172,18 @@ class MakeRuns:
         entering: list[Path] = []
         home.remove(self._output / NOTES)
         try:
-            sandbox.build_toolchain(self._kernel, self._output).run_logged(
-                argv,
-                grant,
-                self._log,
-                failure,
-                cwd=self._folder,
-                env={**self._setup.environment(), **(COLORS if self._color else {})},
-                what=f"the build of {self._folder.name}",
-                say=tell,
-                color=self._color,
-            )
+            with unfinished.noted(self._setup.mark):
+                sandbox.build_toolchain(self._kernel, self._output).run_logged(
+                    argv,
+                    grant,
+                    self._log,
+                    failure,
+                    cwd=self._folder,
+                    env={**self._setup.environment(), **(COLORS if self._color else {})},
+                    what=f"the build of {self._folder.name}",
+                    say=tell,
+                    color=self._color,
+                )
         except BuildError as error:
             if error not in failed:
                 raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home, limits, resources
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, unfinished
 from r4l.module import sandbox
 from r4l.module.makefiles import beside, is_makefile
 from r4l.module.mirror import SYMBOLS, FolderMirror
@@ -44,8 +44,20 @@ class MakeSetup:
         """The copy of the folder in which make works."""
         return output_folder(self.folder, self.config, self.kernel)
 
+    @property
+    def mark(self) -> Path:
+        """File that exists while make runs."""
+        return self.output.with_name(f"{self.output.name}.unfinished")
+
+    @property
+    def _beside(self) -> Path:
+        """The folder with the copies of the folders beside the module's."""
+        return self.output.with_name(f"{self.output.name}.beside")
+
     def grant(self) -> Grant:
         """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
+        # Before files are copied, which then are newer.
+        unfinished.forget(self.mark, (self.output, *self._beside.glob("*/")), all_made=True)
         mirrors = self._mirrors()
         around = [folder for folder in visible(self.folder) if folder != self.folder]
         views = {mirror.view: mirror.folder for mirror in mirrors}
@@ -85,11 +97,10 @@ class MakeSetup:
         telling = [name for name, entry in own.update().items() if isinstance(entry, str) or is_makefile(name)]
         folders = beside(self.folder, telling, seen)
         points = frozenset({self.folder, *folders})
-        room = self.output.with_name(f"{self.output.name}.beside")
         mirrors = [own]
         for folder in folders:
-            place = room / home.content_key(str(folder))
-            room.mkdir(exist_ok=True)
+            place = self._beside / home.content_key(str(folder))
+            self._beside.mkdir(exist_ok=True)
             files = (place.with_suffix(".json"), place.with_suffix(".view"))
             mirrors.append(FolderMirror(folder, place, *files, seen, own.apart, points - {folder}))
             mirrors[-1].update()
