@@ -136,6 +136,8 @@ class World:
         secret = {
             "the user's secret": self.user / "secret",
             "the credentials of the git work tree": self.user / "src/.git/config",
+            "the credentials of a repository far below": self.user / "src/group/deep/down/.git/config",
+            "the credentials of a repository without a work tree": self.user / "src/group/bare/config",
             "another student's source": self.student / "hello.rs",
             "the environment of the user's process": Path(f"/proc/{self.victim.pid}/environ"),
         }
@@ -184,8 +186,11 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     top = tmp_path_factory.mktemp("user")
     secret = secrets.token_hex(16)
     (top / "secret").write_text(secret)
-    (top / "src/.git").mkdir(parents=True)
-    (top / "src/.git/config").write_text(f"[http]\n\textraHeader = {secret}\n")
+    for name in ("src/.git", "src/group/deep/down/.git", "src/group/bare"):
+        for part in ("objects", "refs"):
+            (top / name / part).mkdir(parents=True)
+        (top / name / "HEAD").touch()
+        (top / name / "config").write_text(f"[http]\n\textraHeader = {secret}\n")
     student = home.room("labs", NAME)
     (student / "hello.rs").write_text(f"// {secret}\n")
     shutil.copytree(resources.rust("drivers/hello"), top / "src/other", ignore=shutil.ignore_patterns("tests"))

@@ -19,7 +19,7 @@ from r4l.errors import BuildError, UsageError
 from r4l.graft import driver
 from r4l.ide.commands import recorded
 from r4l.kernel import Kernel
-from r4l.module import Module
+from r4l.module import Module, view
 from r4l.module.make_setup import MakeSetup
 from r4l.toolchain import Toolchain
 from r4l.watch.project import Project
@@ -153,14 +153,44 @@ def test_what_a_build_left_beside_its_folder_is_checked(
         Module(setup.folder).build(kernel)
 
 
+REPOSITORIES = (
+    "repo/group/secret/.git",
+    "repo/mod/vendor/lib/.git",
+    "repo/mod/store",
+    "repo/common/x/.git",
+    "repo/b.git",
+)
+"""git's own folders beside a module, below it, and in a folder with sources of its own."""
+
+
+def test_a_build_reads_no_configuration_of_gits(pair: tuple[MakeSetup, Path], kernel: Kernel, tmp_path: Path) -> None:
+    """Regression: only those of the work tree's top and of the folders right below it were hidden."""
+    setup, _ = pair
+    for name in REPOSITORIES:
+        for part in ("objects", "refs"):
+            (tmp_path / name / part).mkdir(parents=True)
+        (tmp_path / name / "HEAD").touch()
+        (tmp_path / name / "config").write_text(SECRET)
+    view._last.clear()
+    grant = setup.grant()
+    views = [str(place) for place in grant.over_reads if place.name == "source" or place.suffix == ".view"]
+    tools = kernel.toolchain
+    told = tools.run(["grep", "-rs", SECRET, tmp_path / "repo", *views], grant, cwd=setup.folder, check=False)
+    assert told.stdout == b""
+    there = tools.run(["ls", *views, tmp_path / "repo"], grant, cwd=setup.folder).stdout
+    assert len(views) == 2
+    assert b"group" in there
+    assert b"vendor" in there
+
+
 def test_a_build_changes_nothing_in_the_users_folder(kernel: Kernel, folder: Path) -> None:
     """It writes to a copy in the folder's place; the folder as it is can be read elsewhere, and only read."""
-    view = Module(folder).output(kernel).parent / "source"
+    seen = Module(folder).output(kernel).parent / "source"
     tricks = [
         "echo '// changed' >>$(src)/hello.rs",
         "rm -f $(PWD)/Makefile",
         "mkdir -p new && echo x >new/file",
-        f"echo x >{view}/new; rm -f {view}/Makefile; ls {view} >seen",
+        f"echo x >{seen}/new; rm -f {seen}/Makefile; ls {seen} >seen",
     ]
     with (folder / "Kbuild").open("a") as kbuild:
         kbuild.writelines(f"_ := $(shell {trick} 2>/dev/null)\n" for trick in tricks)

@@ -20,7 +20,7 @@ from r4l.ide import compile_commands, launcher, owned, rust_project, vscode
 from r4l.ide.built import commands_of
 from r4l.ide.commands import latest, recorded
 from r4l.kernel import Kernel, named
-from r4l.module import Module
+from r4l.module import Module, visible
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
@@ -199,9 +199,8 @@ def _write(
         record.settings = wanted
         record.kernel = kernel.release if kernel.name == "stock" else kernel.name
         record.arch, record.config, record.home = kernel.arch, dict(config), str(home.home())
-        # The parent folder too: a module may include files beside its folder.
-        around = folder.parent if folder.parent != Path("/") else folder
-        record.reads = [str(path) for path in (around, resources.kit(), kernel.source, kernel.build)]
+        # As a build: a module may include files beside its folder.
+        record.reads = [str(path) for path in (*visible(folder), resources.kit(), kernel.source, kernel.build)]
         changed = [path for path, text in files.items() if record.write(path, text)]
         if merge.text is not None and record.write(settings, merge.text):
             changed.append(settings)

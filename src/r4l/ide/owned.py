@@ -19,6 +19,7 @@ from typing import Any
 from r4l import home
 from r4l.arch import DEFAULT
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.module import visible
 from r4l.paths import followed, require_bytes
 
 ROOM = "ide"
@@ -184,7 +185,14 @@ def read(path: Path) -> str | None:
 
 def readable() -> list[Path]:
     """Return the folders that the language servers must see: for all existing folders that have editor files."""
-    known = {Path(folder) for record in _records() for folder in (record["folder"], *record.get("reads", []))}
+    known: set[Path] = set()
+    for record in _records():
+        folder = Path(record["folder"])
+        reads = {folder, *map(Path, record.get("reads", []))}
+        if folder.is_dir():
+            # Older records name the parent folder, whatever that is.
+            seen = (folder, *visible(folder))
+            known |= {path for path in reads if path in seen or not folder.is_relative_to(path)}
     return sorted(folder for folder in known if folder.is_dir())
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from r4l.module.makefiles import beside, is_makefile
 from r4l.module.mirror import SYMBOLS, FolderMirror
 from r4l.module.outside import OutsideSources
 from r4l.module.places import NOTHING, VIEW, output_folder
-from r4l.module.view import git_folders, visible
+from r4l.module.view import git_folders, note_for, repositories, visible
 from r4l.paths import own_bytes
 from r4l.toolchain import Grant
 
@@ -63,7 +64,7 @@ class MakeSetup:
         views = {mirror.view: mirror.folder for mirror in mirrors}
         shown = {**{folder: folder for folder in around}, **views}
         own = sandbox.mounts(self.kernel, self.folder, self.output)
-        git = [place / path for place, real in shown.items() for path in git_folders(real, deep=real != self.folder)]
+        git = self._hidden(shown, [mirror.folder for mirror in mirrors])
         return Grant(
             "module: build",
             reads=(*around, resources.kit(), self.kernel.source, self.kernel.build),
@@ -75,6 +76,26 @@ class MakeSetup:
             },
             limits=limits.build(),
         )
+
+    def _gits(self) -> tuple[Path, ...]:
+        """Return git's own folders in all that the build sees."""
+        place = visible(self.folder)[0]
+        found = repositories(place, note_for(self.folder))
+        # Only of the module's own folder may there be too many.
+        return found if found is not None else tuple(place / path for path in git_folders(place, deep=True))
+
+    def _hidden(self, shown: Mapping[Path, Path], copied: Sequence[Path]) -> Iterator[Path]:
+        """Yield the paths in the sandbox at which git's own folders would be seen.
+
+        Args:
+            shown: folders of the host by their paths in the sandbox.
+            copied: folders in whose places there are copies, which have none of git's but in their top.
+        """
+        for place, real in shown.items():
+            for git in self._gits():
+                in_copy = place == real and any(git.is_relative_to(one) and git.parent != one for one in copied)
+                if git.is_relative_to(real) and not in_copy:
+                    yield place / git.relative_to(real)
 
     def outside(self, grant: Grant) -> OutsideSources:
         """Return the files outside of the folder that its objects are made from.
@@ -92,7 +113,9 @@ class MakeSetup:
         """
         seen = tuple(visible(self.folder))
         record = self.output.with_name(f"{self.output.name}.mirror.json")
-        own = FolderMirror(self.folder, self.output, record, self.output.parent / VIEW, seen, home.home().resolve())
+        view = self.output.parent / VIEW
+        apart = frozenset({home.home().resolve(), *self._gits()})
+        own = FolderMirror(self.folder, self.output, record, view, seen, apart)
         # Few of thousands: links, and what make reads.
         telling = [name for name, entry in own.update().items() if isinstance(entry, str) or is_makefile(name)]
         folders = beside(self.folder, telling, seen)

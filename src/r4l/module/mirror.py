@@ -69,7 +69,7 @@ class FolderMirror:
         record: file that lists the copied entries of `place`; out of the build's reach.
         view: path at which the build sees `folder` itself, read-only; links to large files lead there.
         visible: the user's folders that the build sees; a link to anywhere else is not copied.
-        apart: the home of r4l, not copied if it lies in `folder`.
+        apart: folders that are not copied: the home of r4l, and git's own.
         points: None for a copy of everything. Otherwise only the files of `folder` are copied, and its folders are
             links to `view`, except those at or above these folders, where other mirrors are mounted.
     """
@@ -79,7 +79,7 @@ class FolderMirror:
     record: Path
     view: Path
     visible: tuple[Path, ...]
-    apart: Path
+    apart: frozenset[Path]
     points: frozenset[Path] | None = None
 
     def update(self) -> dict[str, Entry]:
@@ -156,7 +156,7 @@ class FolderMirror:
                 continue
             path = below + name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and Path(entry.path) == self.apart:
+            if is_folder and Path(entry.path) in self.apart:
                 continue
             now = None if is_folder else self._entry(entry, path)
             if not is_folder and now is None:

@@ -19,8 +19,13 @@ VIEW = "source"
 
 def output_folder(folder: Path, config: tuple[tuple[str, str], ...], kernel: Kernel) -> Path:
     """Return the copy of a module folder in which the module is built for a kernel, with all that was made in it."""
-    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    return home.home() / "modules" / f"{folder.name}-{place}" / build_key(config, kernel)
+    return builds_of(folder) / build_key(config, kernel)
+
+
+def builds_of(folder: Path) -> Path:
+    """Return the folder with all builds of a module folder."""
+    place = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:8]
+    return home.home() / "modules" / f"{folder.name}-{place}"
 
 
 def build_key(config: tuple[tuple[str, str], ...], kernel: Kernel) -> str:

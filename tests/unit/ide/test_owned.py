@@ -220,12 +220,13 @@ def test_a_record_of_an_older_version(written: Path) -> None:
 
 
 def test_the_servers_see_the_folders_that_are_still_there(folder: Path, tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
+    gone, kernel = tmp_path / "gone", tmp_path / "kernel"
     gone.mkdir()
+    kernel.mkdir()
     for each in (folder, gone):
-        OwnedFiles(each, reads=[str(tmp_path)]).save()
+        OwnedFiles(each, reads=[str(kernel)]).save()
     gone.rmdir()
-    assert owned.readable() == [tmp_path, folder]
+    assert owned.readable() == [kernel, folder]
 
 
 def test_an_empty_record_is_none(folder: Path, tmp_path: Path) -> None:

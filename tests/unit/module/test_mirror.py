@@ -40,7 +40,9 @@ def mirror(folder: Path, tmp_path: Path) -> FolderMirror:
     place = tmp_path / "home/modules/driver-1/kernel"
     place.parent.mkdir(parents=True)
     view = place.with_name("source")
-    made = FolderMirror(folder, place, place.with_name("record"), view, (folder.parent,), tmp_path / "home")
+    made = FolderMirror(
+        folder, place, place.with_name("record"), view, (folder.parent,), frozenset({tmp_path / "home"})
+    )
     made.update()
     return made
 
@@ -76,7 +78,9 @@ def test_another_build_that_waits_for_the_lock_makes_the_folder_meanwhile(
 ) -> None:
     """Regression: of two first builds of a module at once, one ended with FileExistsError."""
     place, view = tmp_path / "place", tmp_path / "view"
-    mirror = FolderMirror(folder, place, place.with_name("record"), view, (folder.parent,), tmp_path / "home")
+    mirror = FolderMirror(
+        folder, place, place.with_name("record"), view, (folder.parent,), frozenset({tmp_path / "home"})
+    )
     place.mkdir()
     remove = home.remove
 
@@ -308,7 +312,9 @@ def test_a_home_within_the_folder_is_left_out(folder: Path) -> None:
     home = folder / "cache"
     place = home / "modules/driver-1/kernel"
     place.parent.mkdir(parents=True)
-    mirror = FolderMirror(folder, place, place.with_name("record"), place.with_name("source"), (folder,), home)
+    mirror = FolderMirror(
+        folder, place, place.with_name("record"), place.with_name("source"), (folder,), frozenset({home})
+    )
     for _ in range(2):
         mirror.update()
         assert set(tree(place)) == {"Kbuild", "a.c", "sub", "sub/b.h"}
@@ -388,7 +394,7 @@ def test_of_a_folder_beside_the_files_are_copied_and_the_folders_linked(folder: 
         (project / name).write_text(f"// {name}\n")
     place, view = tmp_path / "place", tmp_path / "view"
     points = frozenset({folder, project / "common/deep"})
-    mirror = FolderMirror(project, place, tmp_path / "record", view, (project,), tmp_path / "home", points)
+    mirror = FolderMirror(project, place, tmp_path / "record", view, (project,), frozenset({tmp_path / "home"}), points)
     for _ in range(2):
         assert sorted(mirror.update()) == ["common", "common/deep", "driver", "linux", "top.c"]
         assert tree(place) == {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from r4l.module import visible
+from r4l.module import view, visible
 from r4l.module.unseen import unseen
-from r4l.module.view import git_folders, work_tree
+from r4l.module.view import git_folders, note_for, repositories, work_tree
 
 FOLDERS = (
     "me/src/driver",
@@ -32,6 +32,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "me/.cache/r4l"))
+    monkeypatch.setattr(view, "AGAIN", 0)
     (tmp_path / "tmp").chmod(0o1777)
     (tmp_path / "me/tree/.git").mkdir()
     (tmp_path / "me/tree/vendor/theirs/.git").write_text("gitdir: ../../.git/modules/theirs\n")
@@ -95,6 +96,60 @@ def test_git_folders_are_those_with_a_configuration(places: Path) -> None:
     assert set(git_folders(tree, deep=True)) == {Path(".git"), Path("other/.git")}
     assert list(git_folders(tree, deep=False)) == [Path(".git")]
     assert not list(git_folders(places / "gone", deep=True))
+
+
+REPOSITORIES = (".git", "group/secret/.git", "a/b/c/d/.git", "clone.git", "vendor/store", "group/node_modules/x/.git")
+"""git's own folders in a work tree: of repositories in it, bare ones, and those apart from their work trees."""
+
+
+def _repositories(tree: Path) -> set[str]:
+    found = repositories(tree, note_for(tree / "drivers"))
+    assert found is not None
+    return {str(path.relative_to(tree)) for path in found}
+
+
+def test_gits_folders_are_found_however_deep(places: Path) -> None:
+    """Regression: a build could read those two levels down, with the credentials in their configuration."""
+    tree = places / "me/tree"
+    note_for(tree / "drivers").parent.mkdir(parents=True)
+    for name in REPOSITORIES:
+        for part in ("objects", "refs"):
+            (tree / name / part).mkdir(parents=True, exist_ok=True)
+        (tree / name / "HEAD").touch()
+    (tree / "objects").mkdir()
+    (tree / "link").symlink_to("group")
+    for _ in range(2):
+        assert _repositories(tree) == set(REPOSITORIES)
+    os.utime(tree / "inc", (1, 1))
+    assert _repositories(tree) == set(REPOSITORIES)
+    (tree / "inc/new/.git").mkdir(parents=True)
+    (tree / "clone.git").rename(tree / "inc/old.git")
+    assert _repositories(tree) == {*REPOSITORIES, "inc/new/.git", "inc/old.git"} - {"clone.git"}
+
+
+def test_what_did_not_change_is_not_listed_again(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = places / "me/tree"
+    note_for(tree / "drivers").parent.mkdir(parents=True)
+    for folder, _, _ in os.walk(tree):
+        os.utime(folder, (1, 1))
+    _repositories(tree)
+    monkeypatch.setattr(os, "scandir", lambda folder: pytest.fail(f"{folder} is listed"))
+    assert _repositories(tree) == {".git"}
+    note_for(tree / "drivers").write_text("")
+    monkeypatch.undo()
+    assert _repositories(tree) == {".git"}
+
+
+@pytest.mark.parametrize("bound", ["MOST_FOLDERS", "MOST_REPOSITORIES"])
+def test_where_gits_folders_are_too_many_to_find_only_the_folder_is_seen(
+    places: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    driver = places / "me/tree/drivers/net/mine"
+    for number in range(5):
+        (places / f"me/tree/some/{number}/.git").mkdir(parents=True)
+    assert visible(driver) == [places / "me/tree"]
+    monkeypatch.setattr(view, bound, 4)
+    assert visible(driver) == [driver]
 
 
 @pytest.mark.parametrize(
