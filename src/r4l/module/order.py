@@ -42,15 +42,17 @@ def _add(name: str, other: str, before: Mapping[str, list[str]]) -> None:
 
 def _all_before(name: str, before: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the names that come before one, directly or not, in a fitting order, and the name itself as the last."""
-    seen: set[str] = set()
+    seen = {name}
     found: list[str] = []
-
-    def visit(one: str) -> None:
-        if one not in seen:
-            seen.add(one)
-            for other in before[one]:
-                visit(other)
+    # A module can name thousands in a row, more than calls of a function may be.
+    begun = [(name, iter(before[name]))]
+    while begun:
+        one, others = begun[-1]
+        other = next((other for other in others if other not in seen), None)
+        if other is None:
             found.append(one)
-
-    visit(name)
+            begun.pop()
+        else:
+            seen.add(other)
+            begun.append((other, iter(before[other])))
     return found

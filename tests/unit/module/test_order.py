@@ -53,3 +53,9 @@ def test_what_a_module_needs_is_all_of_it_in_order() -> None:
     loaded = in_load_order([built("a", "b,d"), built("d", "c"), built("b", "c"), built("c"), built("e", "", "post: c")])
     needs = {module.path.stem: [other.path.stem for other in module.needs] for module in loaded}
     assert needs == {"e": [], "c": [], "b": ["c"], "d": ["c"], "a": ["c", "b", "d"]}
+
+
+def test_many_in_a_row() -> None:
+    """Regression: a folder with 1,000 modules, each of which needs the next one, was an internal error."""
+    many = [built(f"m{number}", f"m{number - 1}") for number in range(1500)]
+    assert order(*reversed(many)) == " ".join(module.path.stem for module in many)
