@@ -22,7 +22,7 @@ from r4l.module.places import builds_of
 
 GIT = ".git"
 OF_REPOSITORY = ("HEAD", "objects", "refs")
-"""Entries by which git knows a folder as its own (setup.c, is_git_directory)."""
+"""Entries by which git knows a folder as its own (is_git_directory of its source)."""
 MOST_FOLDERS, MOST_REPOSITORIES = 20_000, 200
 """Folders in which git's own are looked for, three times those of the kernel's source; and those that are hidden, each
 by a mount."""
