@@ -133,7 +133,8 @@ def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
     with VM(kernel, workdir=tmp_path, accel="tcg", extra=("-drive", drive), **settings) as vm:  # type: ignore[arg-type]
         assert vm.run("echo up").stdout == "up\n"
         assert not vm.klog.splats()
-        assert (vm.workdir / "console.log").read_text(errors="replace").count("Linux version") == 2
+        for name in ("console.log", "console.1.log"):
+            assert (vm.workdir / name).read_text(errors="replace").count("Linux version") == 1
     assert "the machine boots again" in caplog.text
 
 

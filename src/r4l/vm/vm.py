@@ -185,6 +185,7 @@ class VM:
                 LOG.warning("%s; the machine boots again", error.cause)
                 self._run.close()
                 self._launched = False
+                workdirs.begin_again(self.workdir)
                 self._begin()
             if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun

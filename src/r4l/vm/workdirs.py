@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -14,6 +15,8 @@ from r4l.errors import EnvironmentFault
 
 KEPT = 20
 """Number of kept folders of failed runs."""
+LOGS = ("console.log", "qmp.log", "qemu.log")
+"""Files that a machine's parts append to."""
 
 
 def make(wanted: Path | None) -> Path:
@@ -30,9 +33,21 @@ def make(wanted: Path | None) -> Path:
         raise EnvironmentFault(f"cannot make the work folder {path}: {error.strerror}") from error
     if wanted is None:
         inuse.hold(path)
-    for name in ("console.log", "qmp.log", "qemu.log"):
-        (path / name).unlink(missing_ok=True)
+    for name in LOGS:
+        for log in (path / name, _aside(path / name)):
+            log.unlink(missing_ok=True)
     return path
+
+
+def begin_again(path: Path) -> None:
+    """Put the logs of a boot that failed aside (`console.1.log`): the next boot's hold nothing else than that boot."""
+    for name in LOGS:
+        with contextlib.suppress(FileNotFoundError):
+            (path / name).replace(_aside(path / name))
+
+
+def _aside(log: Path) -> Path:
+    return log.with_suffix(f".1{log.suffix}")
 
 
 def remove(path: Path) -> None:
@@ -49,7 +64,11 @@ def leave(path: Path) -> None:
 def _prune() -> None:
     runs = sorted((path for path in home.room("runs").iterdir() if path.is_dir()), key=lambda path: path.name)
     for path in runs[:-KEPT]:
-        # The name contains its owner's pid; folders of running processes stay.
+        # The name contains its owner's pid; what a running process has left stays, for the messages that name it.
         owner = path.name.split("-")[2:3]
-        if owner and owner[0].isdigit() and not Path(f"/proc/{owner[0]}").exists():
-            remove(path)
+        if not owner or not owner[0].isdigit() or Path(f"/proc/{owner[0]}").exists():
+            continue
+        # The owner may be in another namespace of pids; its lock tells.
+        with contextlib.suppress(FileNotFoundError), inuse.exclusively(path) as alone:
+            if alone:
+                shutil.rmtree(path, ignore_errors=True)

@@ -7,6 +7,8 @@ import errno
 import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ from r4l.vm.console import SerialConsole
 from r4l.vm.qemu import returncode_text
 from r4l.vm.spawn import spawn
 
+HOLDER = "import sys, pathlib; from r4l import inuse; print(inuse.hold(pathlib.Path(sys.argv[1])), flush=True); input()"
 WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "sleep", "1000"]
 
 
@@ -123,10 +126,34 @@ def test_work_folders_of_the_dead_are_pruned(tmp_path: Path, monkeypatch: pytest
     mine.mkdir(parents=True)
     for number in range(30):
         (runs / f"20210101-0000{number:02}-99999999-aaaa").mkdir()
+    used = runs / "20200102-000000-99999999-aaaa"
+    used.mkdir()
+    # Its process is in another namespace of pids.
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(used)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"True\n"
+        fresh = workdirs.make(None)
+        assert used.exists()
+        other.communicate(b"\n")
     fresh = workdirs.make(None)
+    assert not used.exists()
     names = {path.name for path in runs.iterdir()}
     assert {mine.name, fresh.name} <= names
     assert len(names) == workdirs.KEPT + 2
+
+
+def test_another_boot_begins_with_logs_of_its_own(tmp_path: Path) -> None:
+    """Regression: the state that a second boot left behind had the first one's crash in its log, and each machine
+    restored from it complained of that."""
+    for name in workdirs.LOGS:
+        (tmp_path / name).write_text("the first boot's")
+    workdirs.begin_again(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["console.1.log", "qemu.1.log", "qmp.1.log"]
+    workdirs.begin_again(tmp_path)
+    assert workdirs.make(tmp_path) == tmp_path
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_work_folder_used_again_begins_with_empty_logs(tmp_path: Path) -> None:
