@@ -6,14 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from r4l import home
 from r4l.vm.fingerprint import is_library
+from r4l.vm.host_files import look, names, stamp, stamp_or_none
 from r4l.vm.watching import Uses, watched
 
 NO_INPUT = tuple(map(Path, ("/proc", "/sys", "/dev")))
@@ -26,6 +26,8 @@ STALE = "{}"
 @contextmanager
 def recorded(outputs: Sequence[Path], without: Collection[Path] = ()) -> Iterator[Record]:
     """Record what this thread, and those that it starts, use of the host during the context.
+
+    Each thing counts as it is at its first use, or at the end if the threads changed it themselves.
 
     Args:
         outputs: folders that are ignored, since the run itself wrote them.
@@ -42,18 +44,24 @@ def recorded(outputs: Sequence[Path], without: Collection[Path] = ()) -> Iterato
         raise uses.refusal()
     inside = (*NO_INPUT, *(home.room(room) for room in ("runs", "locks", "snapshots")), *outputs)
 
-    def inputs(names: set[str]) -> list[str]:
-        paths = ((name, Path(name)) for name in sorted(names) if Path(name) not in without and not is_library(name))
+    def inputs(found: Iterable[str]) -> list[str]:
+        paths = ((name, Path(name)) for name in sorted(found) if Path(name) not in without and not is_library(name))
         return [
             name
             for name, path in paths
             if path.suffix != COMPILED and not any(path.is_relative_to(folder) for folder in inside)
         ]
 
-    record["files"] = {name: state for name in inputs(uses.opened) if (state := _file(name)) or name in uses.missed}
-    record["seen"] = {name: _look(name) for name in inputs(uses.seen)}
-    record["folders"] = {name: _names(name) for name in inputs(uses.listed)}
-    record["variables"] = {name: os.environ.get(name) for name in sorted(uses.variables)}
+    def at_use(states: Mapping[str, Any], now: Callable[[str], Any]) -> dict[str, Any]:
+        return {name: now(name) if name in uses.written else states[name] for name in inputs(states)}
+
+    files = {name: _read(name, uses.opened[name], own=name in uses.written) for name in inputs(uses.opened)}
+    record["files"] = {name: state for name, state in files.items() if state or name in uses.missed}
+    record["seen"] = at_use(uses.seen, look)
+    record["folders"] = at_use(uses.listed, names)
+    record["variables"] = {
+        name: os.environ.get(name) if name in uses.put else value for name, value in sorted(uses.variables.items())
+    }
     record["environment"] = _environment() if uses.whole_environment else None
     record["directory"] = os.getcwd() if uses.relative else None  # noqa: PTH109 (as a text)
 
@@ -74,8 +82,8 @@ def unchanged(noted: Path) -> bool:
         return False
     return (
         all(_same(name, entry) for name, entry in before["files"].items())
-        and all(_look(name) == entry for name, entry in before["seen"].items())
-        and all(_names(name) == entry for name, entry in before["folders"].items())
+        and all(look(name) == entry for name, entry in before["seen"].items())
+        and all(names(name) == entry for name, entry in before["folders"].items())
         and all(os.environ.get(name) == value for name, value in before["variables"].items())
         and (before["environment"] is None or before["environment"] == _environment())
         and (before["directory"] is None or before["directory"] == os.getcwd())  # noqa: PTH109 (as above)
@@ -83,49 +91,29 @@ def unchanged(noted: Path) -> bool:
 
 
 def _same(name: str, before: list[Any] | None) -> bool:
-    try:
-        now = _stamp(name)
-    except OSError:
+    if (now := stamp_or_none(name)) is None:
         return before is None
     return before is not None and (now == before[:3] or (now[2] == before[2] and _file(name) == [*now, before[3]]))
+
+
+def _read(name: str, before: list[Any] | None, *, own: bool) -> list[Any] | None:
+    """Return the state of a file for the record.
+
+    Args:
+        before: its stamp when it was opened.
+        own: it was written by the one that read it.
+    """
+    now = _file(name)
+    if own or (now or [])[:3] == (before or []):
+        return now
+    # Another content than the present one was read. It is gone: the record counts as changed.
+    return [*before, ""] if before else None
 
 
 def _file(name: str) -> list[Any] | None:
     """Return a file's state: time of its last change, size, permissions, hash. None if there is no file."""
     try:
-        stamp = _stamp(name)
-        return [*stamp, hashlib.sha256(Path(name).read_bytes()).hexdigest()]
-    except OSError:
-        return None
-
-
-def _stamp(name: str) -> list[int]:
-    status = Path(name).stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise FileNotFoundError(name)
-    return [status.st_mtime_ns, status.st_size, stat.S_IMODE(status.st_mode)]
-
-
-def _look(name: str) -> list[int] | None:
-    """Return what a look at a path tells: kind, permissions, and of a file size and time, too. None if it is absent.
-
-    A folder's time changes with its content, which is recorded where the folder is listed.
-    """
-    try:
-        status = Path(name).lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return [status.st_mtime_ns, *(_look(os.path.realpath(name)) or ())]
-    except OSError:
-        return None
-    rest = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns)
-    return [status.st_mode, *rest]
-
-
-def _names(folder: str) -> list[list[Any]] | None:
-    """Return the names in a folder, and whether each is a folder; None if it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted([entry.name, entry.is_dir()] for entry in entries)
+        return [*stamp(name), hashlib.sha256(Path(name).read_bytes()).hexdigest()]
     except OSError:
         return None
 

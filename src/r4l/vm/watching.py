@@ -20,6 +20,8 @@ from typing import Any
 
 from r4l.errors import UsageError
 from r4l.vm.fingerprint import is_library
+from r4l.vm.host_files import look as state_of
+from r4l.vm.host_files import names, stamp_or_none
 
 _R4L = str(Path(__file__).resolve().parents[1])
 _REFUSED = {
@@ -33,6 +35,15 @@ _REFUSED = {
     ),
 }
 """Audit events (docs.python.org/3/library/audit_events.html) of actions whose inputs cannot be determined."""
+_WRITES: dict[str, tuple[tuple[int, int], ...]] = {
+    **dict.fromkeys(("os.mkdir", "os.chmod"), ((0, 2),)),
+    **dict.fromkeys(("os.remove", "os.rmdir"), ((0, 1),)),
+    **dict.fromkeys(("os.rename", "os.link"), ((0, 2), (1, 3))),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, 0),),
+    "os.utime": ((0, 3),),
+}
+"""Audit events of changes, with the places of each path and its folder's descriptor (0: none) in their arguments."""
 _local = threading.local()
 _guard = threading.Lock()
 _hooked = False
@@ -44,21 +55,25 @@ class Uses:
     """The host's files, folders and variables that a function has used.
 
     Attributes:
-        opened: files opened for reading, by absolute path.
+        opened: files opened for reading, by absolute path, with their stamps at that moment (`host_files.stamp`).
         missed: those of them that the function itself opened, and not r4l for it.
-        seen: paths that it asked about: whether they exist, of what kind and size they are.
-        listed: folders that it listed.
-        variables: environment variables that it read.
+        seen: paths that it asked about, whether they exist, of what kind and size they are, with `host_files.look`.
+        listed: folders that it listed, with `host_files.names`.
+        written: files and folders that it changed itself.
+        variables: environment variables that it read, with their values.
+        put: environment variables that it set itself.
         whole_environment: True if it went through all variables.
         relative: True if it used the working directory, or a path relative to it.
         refused: what it did whose inputs cannot be determined; empty for nothing.
     """
 
-    opened: set[str] = field(default_factory=set)
+    opened: dict[str, list[int] | None] = field(default_factory=dict)
     missed: set[str] = field(default_factory=set)
-    seen: set[str] = field(default_factory=set)
-    listed: set[str] = field(default_factory=set)
-    variables: set[str] = field(default_factory=set)
+    seen: dict[str, list[int] | None] = field(default_factory=dict)
+    listed: dict[str, list[list[Any]] | None] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    variables: dict[str, str | None] = field(default_factory=dict)
+    put: set[str] = field(default_factory=set)
     whole_environment: bool = False
     relative: bool = False
     refused: str = ""
@@ -81,6 +96,14 @@ class Uses:
         name = os.fsdecode(path)
         self.relative = self.relative or (user and not os.path.isabs(name))  # noqa: PTH117 (as above)
         return os.path.abspath(name)  # noqa: PTH100 (as above)
+
+    def wrote(self, path: object, folder: object = -1) -> None:
+        """Record the change of a path, relative to an open folder if `folder` is its descriptor."""
+        if isinstance(folder, int) and folder >= 0 and isinstance(path, str | bytes):
+            path = os.path.join(self.place(folder, user=False) or "", os.fsdecode(path))  # noqa: PTH118 (as below)
+        if name := self.place(path, user=False):
+            # A folder has other names in it then.
+            self.written |= {name, os.path.dirname(name)}  # noqa: PTH120 (as below)
 
     def refusal(self) -> UsageError:
         """Return the error for `refused`."""
@@ -168,10 +191,23 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
             what = " ".join((event, *(repr(word) for word in which)))
             uses.refused = uses.refused or f"{_REFUSED[event]} ({what})"
         raise uses.refusal()
+    if event in _WRITES:
+        with _alone():
+            for path, folder in _WRITES[event]:
+                uses.wrote(arguments[path], arguments[folder] if folder else -1)
+        return
+    if event in ("os.putenv", "os.unsetenv"):
+        uses.put.add(os.fsdecode(arguments[0]))
+        return
     if event == "open":
         path, _mode, flags = arguments
         # Mode is None for os.open; the flags tell in both cases.
-        if not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_WRONLY or isinstance(path, int):
+        if not isinstance(flags, int) or isinstance(path, int):
+            return
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            with _alone():
+                uses.wrote(path)
+        if flags & os.O_ACCMODE == os.O_WRONLY:
             return
     elif event not in ("os.listdir", "os.scandir", "sqlite3.connect"):
         return
@@ -180,10 +216,11 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
         if (name := uses.place(arguments[0], user=user)) is None:
             return
         if event in ("os.listdir", "os.scandir"):
-            if user:
-                uses.listed.add(name)
+            if user and name not in uses.listed:
+                uses.listed[name] = names(name)
             return
-        uses.opened.add(name)
+        if name not in uses.opened:
+            uses.opened[name] = stamp_or_none(name)
         if user:
             uses.missed.add(name)
 
@@ -202,8 +239,8 @@ def _looks(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def look(path: Any, *arguments: Any, **named: Any) -> Any:
         if not isinstance(path, int) and named.get("dir_fd") is None and (uses := _now()) is not None:
             with _alone():
-                if _by_user() and (place := uses.place(path, user=True)):
-                    uses.seen.add(place)
+                if _by_user() and (place := uses.place(path, user=True)) and place not in uses.seen:
+                    uses.seen[place] = state_of(place)
         return original(path, *arguments, **named)
 
     return look
@@ -231,7 +268,8 @@ def _replace() -> None:
     def read(environment: Any, key: Any) -> Any:
         if (uses := _now()) is not None:
             with _alone():
-                uses.variables.update({os.fsdecode(key)} if _by_user() else ())
+                if _by_user() and (name := os.fsdecode(key)) not in uses.variables:
+                    uses.variables[name] = os.environ.get(name)
         return value_of(environment, key)
 
     def go_through(environment: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import glob
 import os
@@ -144,6 +145,76 @@ def test_a_file_that_appears(noted: Noted, how: str) -> None:
     stale = noted(EXISTS[how])
     (stale.data / "c.txt").write_text("c")
     assert not stale.fresh
+
+
+MEANWHILE: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    "read": (lambda: Path("data/a.txt").read_text(), lambda: Path("data/a.txt").write_text("new")),
+    "read, gone": (lambda: Path("data/a.txt").read_text(), lambda: Path("data/a.txt").unlink()),
+    "read, not there": (lambda: _read_or_nothing("data/b.txt"), lambda: Path("data/b.txt").touch()),
+    "listed": (lambda: list(Path("data").iterdir()), lambda: Path("data/b.txt").touch()),
+    "asked for": (lambda: Path("data/b.txt").exists(), lambda: Path("data/b.txt").touch()),
+    "size": (lambda: Path("data/a.txt").stat().st_size, lambda: Path("data/a.txt").write_text("new")),
+    "variable": (lambda: os.environ.get("HOME"), lambda: os.environ.update(HOME="/new")),
+}
+
+
+@pytest.mark.parametrize("how", MEANWHILE)
+def test_what_changes_after_its_use_and_before_the_end(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the state at the end counted, which the machine had not seen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/old")
+    Stale(tmp_path, lambda: None)
+    use, change = MEANWHILE[how]
+    used, changed = threading.Event(), threading.Event()
+
+    def other() -> None:
+        used.wait(20)
+        change()
+        changed.set()
+
+    thread = threading.Thread(target=other, daemon=True)
+    thread.start()
+
+    def prepare() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            use()
+        if not changed.is_set():
+            used.set()
+            assert changed.wait(20)
+
+    with inputs.recorded([]) as record:
+        prepare()
+    thread.join()
+    inputs.save(record, Path("noted"))
+    assert not inputs.unchanged(Path("noted"))
+    with inputs.recorded([]) as record:
+        prepare()
+    inputs.save(record, Path("noted"))
+    assert inputs.unchanged(Path("noted"))
+
+
+OWN: dict[str, Callable[[], object]] = {
+    "a cache, written": lambda: (_read_or_nothing("data/cache"), Path("data/cache").write_text("x")),
+    "a cache, renamed": lambda: (
+        Path("data/cache").exists(),
+        Path("data/new").write_text("x"),
+        Path("data/new").rename("data/cache"),
+    ),
+    "a folder": lambda: (list(Path("data").iterdir()), Path("data/out").mkdir(exist_ok=True)),
+    "a file that is removed": lambda: (_read_or_nothing("data/a.txt"), Path("data/a.txt").unlink(missing_ok=True)),
+    "a tree that is removed": lambda: (os.listdir("data/sub"), shutil.rmtree("data/sub")),  # noqa: PTH208
+    "a variable": lambda: (os.environ.get("R4L_X"), os.environ.update(R4L_X="1")),
+}
+
+
+@pytest.mark.parametrize("how", OWN)
+def test_what_the_preparation_changes_itself_counts_as_it_leaves_it(
+    noted: Noted, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R4L_X", "0")
+    assert noted(OWN[how])
 
 
 def test_a_file_that_becomes_a_program(noted: Noted) -> None:
