@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,12 +24,12 @@ from r4l import home, inuse
 from r4l.errors import BootError, EnvironmentFault, R4LError
 from r4l.guest import Link
 from r4l.kernel import Kernel
-from r4l.vm import inputs
+from r4l.vm import host_cpu, inputs
+from r4l.vm.errors import MonitorTimeout
 from r4l.vm.live import LiveVM
 from r4l.vm.machine import Machine
 from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
-from r4l.vm.qmp import QmpError
 
 LOG = logging.getLogger(__name__)
 AS_BOOTED: Literal["as booted"] = "as booted"
@@ -69,6 +70,7 @@ def ensure(
         BootError: the twin does not boot.
         R4LError: the preparation failed, or the kernel complained.
     """
+    files = _stamps(machine, preparation)
     final = _place(machine, kernel, preparation)
     with home.lock(f"snapshot-{final.stem}"):
         if not final.exists() or not inputs.unchanged(_noted(final)):
@@ -84,6 +86,11 @@ def ensure(
                 home.remove(partial)
                 LOG.warning("no snapshot is kept, the machine boots each time: %s", fault.cause)
                 return None
+            if _stamps(machine, preparation) != files:
+                # The machine may have booted either kernel, or loaded either module.
+                home.remove(partial)
+                LOG.warning("no snapshot is kept, the machine boots this time: its kernel or a module has changed")
+                return None
             home.replace_text(_noted(final), inputs.STALE)
             home.publish(partial, final)
             inputs.save(record, _noted(final))
@@ -94,7 +101,7 @@ def ensure(
 
 def existing(machine: Machine, kernel: Kernel) -> Path | None:
     """Return the state that an equal machine has left behind with `keep`; None if there is none."""
-    final = _place(machine, kernel, Preparation(None), AS_BOOTED)
+    final = place_as_booted(machine, kernel)
     # Also where this process holds it: one that cannot be restored is removed.
     if not (inuse.hold(final) and final.exists() and boot_log(final).exists()):
         return None
@@ -102,32 +109,59 @@ def existing(machine: Machine, kernel: Kernel) -> Path | None:
     return final
 
 
-def keep(vm: LiveVM, machine: Machine, kernel: Kernel) -> None:
+def place_as_booted(machine: Machine, kernel: Kernel) -> Path:
+    """Return the file of the state that `keep` saves of a machine which boots now."""
+    return _place(machine, kernel, Preparation(None), AS_BOOTED)
+
+
+def keep(vm: LiveVM, machine: Machine, kernel: Kernel, final: Path) -> None:
     """Save the state of a machine that has just booted, and let it go on.
 
-    It goes on without leaving a state if its kernel complained, if the disk is full, or if QEMU refuses: not all of its
-    devices can be saved.
+    It goes on without leaving a state if its kernel complained, if its kernel's file was replaced while it booted, or
+    if the state cannot be saved: the disk is full, or QEMU refuses, since not all of its devices can be saved.
+
+    Args:
+        final: from `place_as_booted` before the boot.
+
+    Raises:
+        R4LError: QEMU does not let the machine go on.
     """
     vm.klog.sync()
     if vm.klog.complaints(settle=True):
         return
-    final = _place(machine, kernel, Preparation(None), AS_BOOTED)
+    with contextlib.suppress(FileNotFoundError):
+        if place_as_booted(machine, kernel) == final:
+            _keep(vm, final)
+
+
+def _keep(vm: LiveVM, final: Path) -> None:
     with home.lock(f"snapshot-{final.stem}"):
         if final.exists():
             return
-        partial = home.temporary(final)
+        partial, log = home.temporary(final), boot_log(final)
         try:
             _make_room()
-            home.replace_text(
-                boot_log(final), (vm.workdir / "console.log").read_text(encoding="utf-8", errors="replace")
-            )
+            home.replace_text(log, (vm.workdir / "console.log").read_text(encoding="utf-8", errors="replace"))
             _save(vm, partial)
             home.publish(partial, final)
-        except (EnvironmentFault, QmpError) as fault:
+        except (R4LError, OSError) as fault:
             home.remove(partial)
-            LOG.info("the machine boots the next time, too: %s", fault.cause)
+            log.unlink(missing_ok=True)
+            LOG.info("the machine boots the next time, too: %s", fault.cause if isinstance(fault, R4LError) else fault)
         finally:
+            _go_on(vm)
+
+
+def _go_on(vm: LiveVM) -> None:
+    """Let a stopped machine go on; QEMU answers late while a slow disk takes its state."""
+    until = time.monotonic() + TIMEOUT
+    while True:
+        try:
             vm.qmp("cont")
+            return
+        except MonitorTimeout:
+            if time.monotonic() > until:
+                raise
 
 
 def boot_log(state: Path) -> Path:
@@ -137,10 +171,20 @@ def boot_log(state: Path) -> Path:
 
 def _place(machine: Machine, kernel: Kernel, preparation: Preparation, *more: str) -> Path:
     """Return the file of a machine's state, named by all that the state depends on."""
-    stats = (path.stat() for path in (machine.kernel, machine.initrd))
-    boots = (f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}" for stat in stats)
+    boots = map(_stamp, (machine.kernel, machine.initrd))
     qemu = kernel.toolchain.packages.get("qemu-system-common", "")
-    return folder() / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots, *more)}.state"
+    host = [host_cpu.described()] if machine.accel == "kvm" else []
+    return folder() / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots, *host, *more)}.state"
+
+
+def _stamps(machine: Machine, preparation: Preparation) -> list[str]:
+    """Return the stamps of the files that a machine boots and its preparation loads, "" for one that is gone."""
+    return [_stamp(path) if path.exists() else "" for path in (machine.kernel, machine.initrd, *preparation.modules)]
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
 
 def _make_room() -> None:
@@ -165,21 +209,45 @@ def _prepare(vm: LiveVM, preparation: Preparation) -> None:
 
 
 def _save(vm: LiveVM, path: Path) -> None:
+    """Stop the machine and write its state to a file.
+
+    Raises:
+        EnvironmentFault: the state cannot be written.
+        QmpError: QEMU refuses.
+    """
     vm.qmp("stop")
     # QEMU can write to its own folder only.
     written = vm.workdir / "state"
-    vm.qmp("migrate", uri=f"file:{written}")
-    until = time.monotonic() + TIMEOUT
-    while True:
+    try:
+        vm.qmp("migrate", uri=f"file:{written}")
+        until = time.monotonic() + TIMEOUT
+        while (status := _migration(vm)) != "completed":
+            if status != "active" or time.monotonic() > until:
+                raise EnvironmentFault(
+                    f"QEMU cannot write the snapshot: {status}", "free some space if the disk is full"
+                )
+            time.sleep(POLL)
+        # The run's folder may be on another disk.
+        shutil.move(written, path)
+    except OSError as error:
+        raise EnvironmentFault(f"the snapshot cannot be stored: {error}", "free some space if the disk is full") from (
+            error
+        )
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _migration(vm: LiveVM) -> str:
+    """Return `completed`, `active` while QEMU writes a state, or the reason why it does not."""
+    try:
         answer = vm.qmp("query-migrate")
-        status = answer.get("status") if isinstance(answer, dict) else None
-        if status == "completed":
-            written.rename(path)
-            return
-        if status == "failed" or time.monotonic() > until:
-            why = answer.get("error-desc", status) if isinstance(answer, dict) else status
-            raise EnvironmentFault(f"QEMU cannot write the snapshot: {why}", "free some space if the disk is full")
-        time.sleep(POLL)
+    except MonitorTimeout:
+        # On a slow disk, QEMU answers late.
+        return "active"
+    status = answer.get("status", "") if isinstance(answer, dict) else ""
+    if status == "failed":
+        return str(answer.get("error-desc", status))
+    return "completed" if status == "completed" else "active"
 
 
 class Useless(BootError):

@@ -214,7 +214,9 @@ class VM:
         assembly = self._assembly
         run = RunningMachine(self.machine, self.kernel.toolchain, self.workdir, self.sources, self.devices, self.cards)
         self.klog = run.klog
-        state = None
+        state = place = None
+        if assembly.as_booted:
+            place = snapshots.place_as_booted(self.machine, self.kernel)
         if assembly.from_snapshot:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), assembly.preparation)
         elif assembly.as_booted and (state := snapshots.existing(self.machine, self.kernel)):
@@ -233,8 +235,8 @@ class VM:
                 self.guest.wake()
         elif self.rootfs.agent:
             run.boot(assembly.patience)
-            if assembly.as_booted:
-                snapshots.keep(self, self.machine, self.kernel)
+            if place:
+                snapshots.keep(self, self.machine, self.kernel, place)
 
     def _twin(self) -> VM:
         """Return the same machine, to be booted and not restored."""
