@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -16,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from r4l.errors import GuestTimeout
+from r4l.errors import GuestTimeout, R4LError, UsageError
 from r4l.guest import CommandFailed, Guest, GuestError, Link, Terminal
-from r4l.guest.frames import Request, encode
+from r4l.guest.frames import OUTPUT_WINDOW, Request, encode
 from r4l.guest.process import encode_exec
+from r4l.guest.transfer import PutTransfer
 from r4l.rootfs.program import build
 from r4l.toolchain import Toolchain
 
@@ -210,6 +214,171 @@ def test_files_that_cannot_be(guest: Guest, tmp_path: Path) -> None:
     with pytest.raises(GuestError, match="/proc/nowhere/file: "):
         guest.put(b"x" * 1_000_000, "/proc/nowhere/file")
     assert guest.alive()
+
+
+def test_files_that_block_hold_up_nothing_else(guest: Guest, tmp_path: Path) -> None:
+    """Regression: the agent opened and read them itself, in its one thread, and never answered again."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for _ in range(2):
+        with pytest.raises(GuestTimeout, match="did not send"):
+            guest.read(str(fifo), timeout=0.5)
+        with pytest.raises(GuestTimeout, match="did not finish"):
+            guest.put(b"x", str(fifo), timeout=0.5)
+        assert guest.run("echo hi", timeout=20).stdout == "hi\n"
+    gone(str(fifo))
+    transfer = PutTransfer(guest.link, str(fifo))
+    try:
+        with pytest.raises(GuestTimeout, match="took no data"):
+            transfer.send_all(io.BytesIO(bytes(1 << 20)), 0o644, 0.5)
+    finally:
+        transfer.give_up()
+    assert guest.alive()
+
+
+def gone(word: str) -> None:
+    """Wait until no process has the word in its command line."""
+    until = time.monotonic() + 20
+    while word in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < until, "what is given up ends"
+        time.sleep(0.1)
+
+
+def test_a_fifo_both_ways(guest: Guest, tmp_path: Path) -> None:
+    fifo, data = tmp_path / "fifo", os.urandom(1_000_001)
+    os.mkfifo(fifo)
+    reader = guest.popen(["cat", str(fifo)])
+    guest.put(data, str(fifo), timeout=20)
+    done = reader.wait_done(20)
+    assert done
+    assert done.stdout_bytes == data
+    (tmp_path / "data").write_bytes(data)
+    writer = guest.popen(f"cat {tmp_path}/data > {fifo}")
+    assert guest.read(str(fifo), timeout=20) == data
+    assert writer.wait_done(20)
+
+
+def test_files_of_the_kernels(guest: Guest, tmp_path: Path) -> None:
+    assert guest.read("/proc/sys/kernel/ostype") == b"Linux\n"
+    (tmp_path / "link").symlink_to("/proc/self/oom_score_adj")
+    guest.put(b"0", str(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    with pytest.raises(GuestError, match="Invalid argument") as caught:
+        guest.put(b"no number", "/proc/self/oom_score_adj")
+    assert caught.value.errno == 22
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "door"))
+        with pytest.raises(GuestError, match="No such device or address") as caught:
+            guest.read(str(tmp_path / "door"))
+    assert caught.value.errno == 6
+    (tmp_path / "empty").touch()
+    assert guest.read(str(tmp_path / "empty")) == b""
+
+
+def test_a_file_without_end(guest: Guest) -> None:
+    """Regression: the connection ended, and the agent sent on."""
+    with pytest.raises(GuestError, match="larger than the 100 bytes"):
+        guest.read("/dev/zero", limit=100)
+    assert guest.run("echo hi", timeout=20).stdout == "hi\n"
+
+
+def test_a_shorter_file_in_memory(guest: Guest) -> None:
+    """Regression: a file below /dev was written in place, and kept its mode and the end of its content."""
+    file = Path(f"/dev/shm/r4l-test-{os.getpid()}")
+    try:
+        guest.put(b"A" * 20, str(file))
+        guest.put(b"new", str(file), 0o750)
+        assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"new", 0o750)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_names_of_the_greatest_length(guest: Guest, tmp_path: Path) -> None:
+    there, here = tmp_path / ("n" * 255), tmp_path / ("m" * 255)
+    guest.put(b"data", str(there))
+    assert guest.get(str(there), here).read_bytes() == b"data"
+    with pytest.raises(UsageError, match="is a folder"):
+        guest.get(str(there), tmp_path)
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["m", "n"]
+
+
+def test_output_that_nobody_takes_stops_its_command_only(guest: Guest) -> None:
+    reads = threading.Event()
+    sizes: list[int] = []
+
+    def late(data: bytes) -> None:
+        reads.wait(60)
+        sizes.append(len(data))
+
+    with guest.popen("head -c 30000000 /dev/zero; echo end", on_stdout=late, limit=10) as process:
+        assert guest.run("echo hi", timeout=20).stdout == "hi\n"
+        time.sleep(0.5)
+        assert not process.ended, "it waits"
+        assert process._delivery
+        assert process._delivery.backlog <= OUTPUT_WINDOW
+        reads.set()
+        assert process.wait_done(60)
+    assert sum(sizes) == 30_000_004
+    reads.clear()
+    begun = time.monotonic()
+    with pytest.raises(GuestTimeout, match="nobody on this side"):
+        guest.run("yes", on_stdout=late, timeout=1)
+    assert time.monotonic() - begun < 20
+    reads.set()
+
+
+@pytest.mark.parametrize("terminal", [None, Terminal()])
+def test_output_of_a_command_that_has_ended_before_it_was_taken(guest: Guest, terminal: Terminal | None) -> None:
+    seen: list[bytes] = []
+
+    def slow(data: bytes) -> None:
+        time.sleep(0.05)
+        seen.append(data)
+
+    with guest.popen("head -c 1200000 /dev/zero; echo end", on_stdout=slow, terminal=terminal) as process:
+        assert process.wait_done(60)
+    assert b"".join(seen).replace(b"\r", b"") == bytes(1_200_000) + b"end\n"
+
+
+@pytest.mark.parametrize("why", ["oops", "input"])
+def test_a_command_that_nobody_waits_for_any_more_ends(guest: Guest, why: str, tmp_path: Path) -> None:
+    (tmp_path / "closed").touch()
+    source = (tmp_path / "closed").open("rb")
+    source.close()
+    mark = f"4{os.getpid()}.{why == 'oops':d}"
+    if why == "oops":
+        threading.Timer(0.5, lambda: guest.link.interrupt(R4LError("no input"), guest.link.waiting())).start()
+    with pytest.raises(R4LError, match="input"):
+        guest.run(["sleep", mark], timeout=30, input=None if why == "oops" else source)
+    gone(mark)
+
+
+def test_commands_that_leave_others_behind(guest: Guest) -> None:
+    """Regression: each kept two of the agent's descriptors, until it had none."""
+    agent = guest.link.agent_pid
+    for _ in range(300):
+        guest.run(f"(exec sleep 3{os.getpid()}) &", timeout=60)
+    assert len(list(Path(f"/proc/{agent}/fd").iterdir())) < 300
+    guest.run(["pkill", "-x", "-f", f"sleep 3{os.getpid()}"], timeout=60)
+
+
+def test_an_interrupted_transfer_leaves_nothing(guest: Guest, tmp_path: Path) -> None:
+    """Regression: half a request was sent, after which no other was answered."""
+    agent = guest.link.agent_pid
+
+    def interrupt() -> None:
+        time.sleep(0.3)
+        os.kill(agent, signal.SIGSTOP)
+        time.sleep(0.7)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(agent, signal.SIGCONT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        guest.put(bytes(1 << 30), str(tmp_path / "big"))
+    assert guest.run("echo hi", timeout=20).stdout == "hi\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_malformed_requests_are_answered_with_an_error(guest: Guest) -> None:

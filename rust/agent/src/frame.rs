@@ -19,6 +19,8 @@
 //! dropped for its trailer (no nonce has a highest byte of 0xff, so zeros never complete one), zeros never look
 //! like a header, and frames of an older session are ignored.
 
+use std::io;
+
 /// `R4L1` in memory order.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"R4L1");
 /// Bytes before the payload.
@@ -28,9 +30,13 @@ pub const TRAILER: usize = 4;
 /// The largest payload either side may send.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 /// The version that HELLO carries; the two ends must agree.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Requests of the host.
+///
+/// PUT_DATA and STDIN have a window: the host sends no more than 256 KiB (`STDIN_WINDOW`) for which CREDIT has not
+/// come. The output of a command has one if the host asks for it, of 1 MiB (`OUTPUT_WINDOW`): the agent reads no more
+/// of it before TAKEN has come, and the command waits as one does with a full pipe, while others go on.
 pub mod request {
     pub const HELLO: u8 = 1;
     pub const EXEC: u8 = 2;
@@ -44,6 +50,10 @@ pub mod request {
     pub const PING: u8 = 10;
     pub const MARK: u8 = 11;
     pub const WAKE: u8 = 12;
+    /// A number of bytes of a command's output that the host has passed on.
+    pub const TAKEN: u8 = 13;
+    /// The end of a transfer that the host waits for no longer; there is no answer.
+    pub const CANCEL: u8 = 14;
 }
 
 /// Messages of the agent.
@@ -79,6 +89,13 @@ pub fn encode(out: &mut Vec<u8>, session: u32, channel: u32, kind: u8, payload: 
     out.extend_from_slice(&((payload.len() as u32) | (u32::from(kind) << 24)).to_le_bytes());
     out.extend_from_slice(payload);
     out.extend_from_slice(&(!session).to_le_bytes());
+}
+
+/// The payload of an ERROR: the error number, or 0, and a text.
+pub fn error_payload(error: &io::Error) -> Vec<u8> {
+    let mut payload = error.raw_os_error().unwrap_or(0).to_le_bytes().to_vec();
+    payload.extend_from_slice(error.to_string().as_bytes());
+    payload
 }
 
 fn word(bytes: &[u8]) -> u32 {
@@ -173,7 +190,7 @@ impl<'a> Fields<'a> {
 
     pub fn u64(&mut self) -> Option<u64> {
         let (low, high) = (self.u32()?, self.u32()?);
-        Some(u64::from(low) | u64::from(high) << 32)
+        Some(u64::from(low) | (u64::from(high) << 32))
     }
 
     /// A string of bytes with its length in front.

@@ -7,9 +7,11 @@
 //! The protocol is in `frame.rs` and, from the host's side, in r4l's `guest` package.
 //!
 //! Use: `r4l-agent PORT-NAME` where PORT-NAME is the name of a virtio serial port (looked up in sysfs, because no
-//! udev makes links here) or the path of a device. Called by the name of `insmod` it works as that (`insmod.rs`).
+//! udev makes links here) or the path of a device. Called by the name of `insmod` it works as that (`insmod.rs`); it
+//! calls itself to copy files that may block (`copy.rs`).
 
 mod command;
+mod copy;
 mod files;
 mod frame;
 mod insmod;
@@ -22,12 +24,15 @@ use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
 use command::Command;
-use files::{Get, Put};
+use files::{Get, Put, Source, Target};
 use frame::{reply, request, Decoder, Fields, Frame, MAX_PAYLOAD, VERSION};
 use port::Port;
 
 /// Largest number of commands, and of transfers, at once: more than any host needs.
 const MAX_CHANNELS: usize = 256;
+
+/// Largest number of pipes that processes in the background still hold; a process may have 1,024 descriptors.
+const MAX_LEFTOVERS: usize = 256;
 
 struct Agent {
     port: Port,
@@ -45,9 +50,7 @@ impl Agent {
     }
 
     fn fail(&mut self, channel: u32, error: &io::Error) {
-        let mut payload = error.raw_os_error().unwrap_or(0).to_le_bytes().to_vec();
-        payload.extend_from_slice(error.to_string().as_bytes());
-        self.say(channel, reply::ERROR, &payload);
+        self.say(channel, reply::ERROR, &frame::error_payload(error));
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -119,20 +122,50 @@ impl Agent {
                     self.commands[index].resize(rows, cols)?;
                 }
             }
-            request::PUT => self.puts.push(Put::start(channel, payload)?),
+            request::TAKEN => {
+                let count = Fields(payload).u32().ok_or_else(malformed)?;
+                if let Some(index) = running {
+                    self.commands[index].taken(count);
+                }
+            }
+            request::PUT => match Put::start(channel, payload)? {
+                Target::File(put) => self.puts.push(put),
+                Target::Special(path) => self.commands.push(Command::write(channel, &path)?),
+            },
             request::PUT_DATA => {
-                // A missing Put means that its start has failed, which the host was told.
+                // Neither is there if the transfer has failed, which the host was told.
                 if let Some(put) = self.puts.iter_mut().find(|p| p.channel == channel) {
                     put.piece(payload);
+                    self.say(
+                        channel,
+                        reply::CREDIT,
+                        &(payload.len() as u32).to_le_bytes(),
+                    );
+                } else if let Some(index) = running {
+                    self.commands[index].input(payload)?;
                 }
             }
             request::PUT_END => {
-                if let Some(index) = self.puts.iter().position(|p| p.channel == channel) {
+                if let Some(index) = running {
+                    self.commands[index].input(&[])?;
+                } else if let Some(index) = self.puts.iter().position(|p| p.channel == channel) {
                     self.puts.swap_remove(index).finish()?;
                     self.say(channel, reply::DONE, &[]);
                 }
             }
-            request::GET => self.gets.push(Get::start(channel, payload)?),
+            request::GET => match Get::start(channel, payload)? {
+                Source::File(get) => self.gets.push(get),
+                Source::Special(path, mode) => {
+                    self.commands.push(Command::read(channel, &path, mode)?);
+                }
+            },
+            request::CANCEL => {
+                self.puts.retain(|p| p.channel != channel);
+                self.gets.retain(|g| g.channel != channel);
+                if let Some(index) = running {
+                    self.commands[index].signal(sys::SIGKILL, true);
+                }
+            }
             request::PING => self.say(channel, reply::PONG, payload),
             request::MARK => {
                 OpenOptions::new()
@@ -171,6 +204,9 @@ impl Agent {
             let left = self.commands.swap_remove(index).into_leftovers();
             self.leftovers.extend(left.map(Some));
         }
+        // The oldest are closed: a process that has run in the background for longest writes into a broken pipe then.
+        let surplus = self.leftovers.len().saturating_sub(MAX_LEFTOVERS);
+        self.leftovers.drain(..surplus);
         for index in (0..self.gets.len()).rev() {
             let channel = self.gets[index].channel;
             match self.gets[index].piece(buffer) {
@@ -265,6 +301,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments.next().is_some_and(|name| insmod::is_name(&name)) {
         return insmod::main(arguments);
+    }
+    let mut words = arguments.peekable();
+    if copy::is_word(words.peek()) {
+        return copy::main(words);
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import threading
 import time
 from typing import Protocol
 
-from r4l.errors import R4LError
+from r4l.errors import GuestTimeout, R4LError
 from r4l.guest.errors import GuestError, ProtocolError
-from r4l.guest.frames import Reply, Request
+from r4l.guest.frames import MAX_PAYLOAD, STDIN_WINDOW, Reply, Request
+
+CANCEL_PATIENCE = 2.0
+"""Seconds in which the guest must take the end of a conversation that is given up."""
 
 
 class Carrier(Protocol):
@@ -20,6 +24,10 @@ class Carrier(Protocol):
     changed: threading.Condition
     channels: dict[int, Channel]
     failure: R4LError | None
+
+    @property
+    def connected(self) -> bool:
+        """True while the agent answers."""
 
     def register(self, channel: Channel) -> int:
         """Number a channel, and give it the frames of that number from then on."""
@@ -58,12 +66,23 @@ class Channel:
         self.link.channels.pop(self.number, None)
         self.link.changed.notify_all()
 
+    def cut(self, error: R4LError) -> None:
+        """Note that no more frames come, for this reason. The caller holds the lock."""
+        self.failure = self.failure or error
+
     def fail(self, error: R4LError) -> None:
         """End the conversation with an error; frames that still arrive for it are dropped."""
         with self.link.changed:
-            self.failure = self.failure or error
+            self.cut(error)
             self.link.forget(self)
             self.link.changed.notify_all()
+
+    def give_up(self) -> None:
+        """Close the conversation; if it has not ended, the agent gives it up, too."""
+        if not self.over and self.link.connected:
+            with contextlib.suppress(R4LError):
+                self.send(Request.CANCEL, b"", CANCEL_PATIENCE)
+        self.link.forget(self)
 
     def wait(self, until: float | None) -> bool:
         """Wait for the end of the conversation; return False if the monotonic time `until` came first.
@@ -86,6 +105,54 @@ class Channel:
     def trouble(self) -> Exception | None:
         """Return the error to raise in the waiting thread, or None. The caller holds the lock."""
         return self.failure
+
+
+class Outflow(Channel):
+    """A conversation in which the host sends data, no more than a window ahead of the agent's CREDIT."""
+
+    def __init__(self, link: Carrier) -> None:
+        self._credit = STDIN_WINDOW
+        super().__init__(link)
+
+    def take_credit(self, payload: bytes) -> None:
+        """Handle a CREDIT frame."""
+        self._credit = min(STDIN_WINDOW, self._credit + unpack("<I", payload)[0])
+        self.link.changed.notify_all()
+
+    def send_data(self, frame_type: Request, data: bytes | memoryview, timeout: float, late: str) -> bool:
+        """Send data in frames; block while there is no credit. Return False if the conversation has ended before.
+
+        Args:
+            timeout: seconds without any credit after which sending has failed.
+            late: beginning of the error's cause then.
+
+        Raises:
+            GuestTimeout: no credit came.
+            R4LError: the agent refused, or `Link.fail` or `Link.interrupt` ended the conversation.
+        """
+        view = memoryview(data)
+        while view:
+            until = time.monotonic() + timeout
+            with self.link.changed:
+                while self._credit == 0 and not self.deaf and self.failure is None:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise GuestTimeout(f"{late} for {timeout:g} s")
+                    self.link.changed.wait(min(left, 1.0))
+                if self.failure is not None:
+                    raise self.failure
+                if self.deaf:
+                    return False
+                size = min(len(view), self._credit, MAX_PAYLOAD)
+                self._credit -= size
+            self.send(frame_type, view[:size])
+            view = view[size:]
+        return True
+
+    @property
+    def deaf(self) -> bool:
+        """True once the agent takes no more data."""
+        return self.over
 
 
 class Query(Channel):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frames of the agent's protocol, version 1. Their layout and the reason for it: rust/agent/src/frame.rs.
+"""Frames of the agent's protocol, version 2. Their layout and the reason for it: rust/agent/src/frame.rs.
 
 The other end is not trusted: a length is checked before any byte is stored, and bytes outside of frames are counted and
 skipped.
@@ -18,8 +18,11 @@ MAGIC = b"R4L1"
 HEADER = struct.Struct("<4sIII")
 TRAILER = struct.Struct("<I")
 MAX_PAYLOAD = 64 * 1024
-VERSION = 1
+VERSION = 2
 STDIN_WINDOW = 256 * 1024
+"""Bytes of a command's input, or of a file, that may be sent before CREDIT comes."""
+OUTPUT_WINDOW = 1 << 20
+"""Bytes of a command's output that come before TAKEN was sent, if the command was started with that flag."""
 GARBAGE_LIMIT = 1 << 20
 """Bytes outside of any frame after which the other end is taken to be no agent."""
 
@@ -48,6 +51,8 @@ class Request(IntEnum):
     PING = 10
     MARK = 11
     WAKE = 12
+    TAKEN = 13
+    CANCEL = 14
 
 
 class Reply(IntEnum):

@@ -15,11 +15,11 @@ from pathlib import Path
 from secrets import token_bytes, token_hex
 from typing import IO
 
-from r4l.errors import GuestTimeout, R4LError
+from r4l.errors import GuestTimeout, R4LError, UsageError
 from r4l.guest import transfer
 from r4l.guest.channel import Query
 from r4l.guest.errors import GuestError
-from r4l.guest.frames import Request
+from r4l.guest.frames import STDIN_WINDOW, Request
 from r4l.guest.link import Link
 from r4l.guest.output import LIMIT, Callback
 from r4l.guest.process import Completed, GuestProcess, Terminal
@@ -122,14 +122,14 @@ class Guest:
             on_stderr=on_stderr,
             limit=limit,
         ) as process:
-            if isinstance(input, bytes | str):
-                data = input.encode() if isinstance(input, str) else input
-                process.write(data, timeout if timeout is not None else float("inf"))
+            data = input.encode() if isinstance(input, str) else input
+            if isinstance(data, bytes) and len(data) <= STDIN_WINDOW:
+                process.write(data)
                 process.close_stdin()
-            elif input is not None:
-                # Input may arrive late or never, and the command may end before: feed it from a thread.
+            elif data is not None:
+                # Input may arrive late or never, and the command may end before or not take it: feed it from a thread.
                 feed = guarded(_feed, lambda error: process.fail(thread_failure("reading the command's input", error)))
-                threading.Thread(target=feed, args=(process, input), daemon=True).start()
+                threading.Thread(target=feed, args=(process, data), daemon=True).start()
             begun = clock()
             # The command may have ended just after the wait.
             done = process.wait_done(timeout) or process.poll()
@@ -143,7 +143,9 @@ class Guest:
         said = (process.stdout.tail() + process.stderr.tail()).decode("utf-8", "replace")
         # Distinguish a command that cannot be killed from a guest that does not answer at all.
         killed = process.kill() is not None
-        if killed:
+        if process.ended and not killed:
+            state = "it was killed; nobody on this side takes its output"
+        elif killed:
             state = "it was killed, and the guest still answers"
         elif self.alive():
             state = "it cannot be killed (it hangs in the kernel), but the guest's agent answers"
@@ -225,23 +227,28 @@ class Guest:
             else:
                 stream = stack.enter_context(Path(source).open("rb"))
                 mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode) if mode is None else mode
-            query = transfer.put(self.link, stream, target, 0o644 if mode is None else mode, TRANSFER_STALL)
+            conversation = transfer.PutTransfer(self.link, target)
             try:
-                if not query.wait(time.monotonic() + timeout):
+                conversation.send_all(stream, 0o644 if mode is None else mode, TRANSFER_STALL)
+                if not conversation.wait(time.monotonic() + timeout):
                     raise GuestTimeout(f"the guest did not finish writing {target}", detail=self._context())
             finally:
-                self.link.forget(query)
+                conversation.give_up()
 
     def get(self, source: str, target: Path | str, *, timeout: float = 120.0, limit: int = FILE_LIMIT) -> Path:
         """Fetch a file from the guest, with its permission bits; return its path on the host.
 
         Raises:
-            GuestError: the guest cannot read the file.
+            GuestError: the guest cannot read the file, or it is larger than `limit` bytes.
             GuestTimeout: the file did not arrive within `timeout` seconds.
-            ProtocolError: the file is larger than `limit` bytes, or its size is not as announced.
+            ProtocolError: its size is not as announced.
+            UsageError: `target` is a folder.
         """
         final = Path(target)
-        partial = final.with_name(f".{final.name}.{token_hex(4)}")
+        if final.is_dir():
+            raise UsageError(f"{final} is a folder", f"name the file: {final / Path(source).name}")
+        # Without the file's own name, which may have the greatest length.
+        partial = final.with_name(f".r4l-{token_hex(8)}")
         try:
             with partial.open("wb") as out:
                 mode = self._get(source, out, timeout, limit)
@@ -263,15 +270,19 @@ class Guest:
             if not conversation.wait(time.monotonic() + timeout):
                 raise GuestTimeout(f"the guest did not send {source} within {timeout:g} s", detail=self._context())
         finally:
-            self.link.forget(conversation)
+            conversation.give_up()
         return conversation.mode
 
 
-def _feed(process: GuestProcess, source: IO[bytes]) -> None:
-    """Copy a file to a command's standard input while the command runs."""
+def _feed(process: GuestProcess, source: IO[bytes] | bytes) -> None:
+    """Copy a file, or bytes, to a command's standard input while the command runs."""
     # Errors of the guest are raised in the thread that waits for the command. A source that cannot be read (a folder)
     # counts as end of input.
     with contextlib.suppress(R4LError):
+        if isinstance(source, bytes):
+            process.write(source, float("inf"))
+            process.close_stdin()
+            return
         with contextlib.suppress(OSError):
             while process.poll() is None and (data := os.read(source.fileno(), INPUT_PIECE)):
                 process.write(data, float("inf"))

@@ -36,6 +36,8 @@ from r4l.threads import guarded, thread_failure
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0
 VERDICT_PATIENCE = 5.0
+FILLING = bytes(HEADER.size + MAX_PAYLOAD + TRAILER.size)
+"""Zeros that end any half frame, which the agent then drops (rust/agent/src/frame.rs)."""
 
 
 class Link:
@@ -46,6 +48,7 @@ class Link:
         sock.setblocking(False)
         self.changed = threading.Condition()
         self._sending = threading.Lock()
+        self._cut = False
         self.channels: dict[int, Channel] = {}
         self._ignored: deque[int] = deque(maxlen=64)
         self._next = 1
@@ -69,7 +72,7 @@ class Link:
             R4LError: the argument of `fail`, or an exception of `watch`.
         """
         if stale:
-            self._send_raw(bytes(HEADER.size + MAX_PAYLOAD + TRAILER.size), timeout)
+            self._send_raw(FILLING, timeout)
         until = time.monotonic() + timeout
         said = 0.0
         while True:
@@ -116,15 +119,22 @@ class Link:
         self._send_raw(encode(self._session, channel, frame_type, payload), 30.0 if timeout is None else timeout)
 
     def _send_raw(self, data: bytes, timeout: float) -> None:
-        with self._sending:
-            sent = self._push(memoryview(data), time.monotonic() + timeout)
+        until = time.monotonic() + timeout
+        if not self._sending.acquire(timeout=timeout):
+            raise GuestTimeout("the guest takes no data from the host: another request waits for it")
+        try:
+            if self._cut and self._push(memoryview(FILLING), until) < len(FILLING):
+                raise GuestTimeout("the guest takes no data from the host: it stopped reading in a request before")
+            # Also if an exception ends the sending, such as KeyboardInterrupt.
+            self._cut = True
+            sent = self._push(memoryview(data), until)
+            self._cut = 0 < sent < len(data)
+        finally:
+            self._sending.release()
         if sent == 0:
             raise GuestTimeout("the guest takes no data from the host: no process reads the agent's port")
         if sent < len(data):
-            # A partial frame was sent: the agent would read any further frame as its rest.
-            stuck = GuestTimeout("the guest stopped reading in the middle of a request", "read the console log")
-            self.fail(stuck)
-            raise stuck
+            raise GuestTimeout("the guest stopped reading in the middle of a request", "read the console log")
 
     def _push(self, view: memoryview, until: float) -> int:
         """Send data until the monotonic time `until`; return the number of bytes sent."""
@@ -175,7 +185,7 @@ class Link:
             if self.failure is None:
                 self.failure = error
             for channel in list(self.channels.values()):
-                channel.failure = channel.failure or self.failure
+                channel.cut(self.failure)
             self.channels.clear()
             self.changed.notify_all()
 
@@ -189,7 +199,7 @@ class Link:
         with self.changed:
             waiting = [self.channels.pop(number) for number in numbers if number in self.channels]
             for channel in waiting:
-                channel.failure = channel.failure or error
+                channel.cut(error)
                 self._ignored.append(channel.number)
             self.changed.notify_all()
             return bool(waiting)

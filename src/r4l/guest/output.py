@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 
 Callback = Callable[[bytes], None]
-"""Function called with each piece of output, on the thread that reads the channel; it must be quick.
+"""Function called with each piece of output, on a thread of the command's own. While it blocks, the command waits as
+one does whose pipe is full, and others go on.
 
 An exception is raised again in the thread that waits for the command, and ends the calls.
 """

@@ -34,20 +34,34 @@ def _raw(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, saved)
 
 
-@contextlib.contextmanager
-def _on_resize(process: Running) -> Iterator[None]:
-    """Forward changes of the window's size to the guest.
+class _Window:
+    """The window of this process's terminal. As a context manager it notes changes of the size.
 
-    Only the main thread can handle signals; other threads skip this.
+    Only the main thread can handle signals; in other threads no change is noted.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGWINCH, lambda *_: process.resize(_size()))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
+
+    def __init__(self) -> None:
+        self._changed = False
+
+    def __enter__(self) -> _Window:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGWINCH, self._note)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGWINCH, self._before)
+
+    def _note(self, *_signal: object) -> None:
+        # No more than this: the signal may come while this thread holds a lock that sending takes.
+        self._changed = True
+
+    def tell(self, process: Running) -> None:
+        """Tell a command the size if that has changed."""
+        if self._changed:
+            self._changed = False
+            process.resize(_size())
 
 
 def _size() -> Terminal:
@@ -119,8 +133,9 @@ def on_terminal(guest: Commands, command: Sequence[str]) -> Any:
     env = {"TERM": os.environ.get("TERM", "linux")}
     # Output is shown at once and need not be kept.
     with guest.popen(command, terminal=_size(), env=env, on_stdout=show, limit=0) as process:
-        with _raw(source), _on_resize(process):
+        with _raw(source), _Window() as window:
             while process.poll() is None:
+                window.tell(process)
                 if process.failure is not None:
                     raise process.failure
                 ready, _, _ = select.select([source], [], [], 0.05)

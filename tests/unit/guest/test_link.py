@@ -16,9 +16,9 @@ from typing import cast
 import pytest
 
 from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
-from r4l.guest import Guest, GuestGone, Link, ProtocolError
+from r4l.guest import Guest, GuestError, GuestGone, Link, ProtocolError
 from r4l.guest import link as link_module
-from r4l.guest.frames import Reply, Request
+from r4l.guest.frames import MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION, Reply, Request
 from r4l.vm.blame import host_fault
 
 Handler = Callable[["Actor", int, int, bytes], None]
@@ -52,7 +52,7 @@ class Actor:
             self.requests.append(word >> 24)
             if word >> 24 == Request.HELLO:
                 self.session = session
-                self.say(0, Reply.HELLO, struct.pack("<II", 1, 99))
+                self.say(0, Reply.HELLO, struct.pack("<II", VERSION, 99))
             else:
                 self.handler(self, channel, word >> 24, payload)
 
@@ -82,6 +82,13 @@ def connect(pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.Monke
     yield made
     for link in links:
         link.close()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def silent(*_: object) -> None:
@@ -298,12 +305,17 @@ def test_input_that_cannot_be_read_ends_the_command(connect: Connect, tmp_path: 
 
 
 def test_file_larger_than_allowed(connect: Connect) -> None:
-    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
-        for _ in range(20):
+    """Regression: the connection ended."""
+
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        for _ in range(20 * (kind == Request.GET)):
             actor.say(channel, Reply.DATA, bytes(60000))
 
-    with pytest.raises(ProtocolError, match="larger"):
-        connect(handler)[0].read("/x", limit=100_000)
+    guest, actor = connect(handler)
+    with pytest.raises(GuestError, match="larger"):
+        guest.read("/x", limit=100_000)
+    assert guest.link.connected, "an honest guest may have a large file"
+    wait_for(lambda: Request.CANCEL in actor.requests)
 
 
 def test_guest_that_takes_no_data(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -350,3 +362,180 @@ def test_what_a_callback_raises_is_not_the_guests_fault(connect: Connect, raised
     assert seen == [b"some"]
     assert Request.SIGNAL in actor.requests
     assert guest.popen("yes").wait_done(0.1) is None, "the connection is as it was"
+
+
+class Answers:
+    """A guest with some commands, each known by its channel.
+
+    Attributes:
+        kinds: kinds of the requests on a channel.
+        taken: bytes that the host has said to have passed on.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: dict[int, list[int]] = {}
+        self.taken = 0
+
+    def __call__(self, actor: Actor, channel: int, kind: int, payload: bytes) -> None:
+        self.kinds.setdefault(channel, []).append(kind)
+        match kind:
+            case Request.PING:
+                actor.say(channel, Reply.PONG, payload)
+            case Request.EXEC:
+                actor.say(channel, Reply.STARTED, struct.pack("<I", 5))
+                if b"yes" in payload:
+                    for _ in range(OUTPUT_WINDOW // MAX_PAYLOAD):
+                        actor.say(channel, Reply.STDOUT, bytes(MAX_PAYLOAD))
+                elif b"quick" in payload:
+                    actor.say(channel, Reply.STDOUT, b"quick")
+                    actor.say(channel, Reply.EXIT, exit_frame(0))
+            case Request.TAKEN:
+                self.taken += struct.unpack("<I", payload)[0]
+            case Request.SIGNAL:
+                actor.say(channel, Reply.EXIT, exit_frame(9, how=1))
+
+
+def test_a_reader_that_does_not_read_holds_up_its_own_command_only(connect: Connect) -> None:
+    """Regression: the thread that reads from the agent stood in the callback with the link's lock: no time-out came."""
+    answers, reads = Answers(), threading.Event()
+    guest, _ = connect(answers)
+    seen: list[bytes] = []
+
+    def late(data: bytes) -> None:
+        reads.wait(60)
+        seen.append(data)
+
+    begun = time.monotonic()
+    with pytest.raises(GuestTimeout, match="nobody on this side takes its output"):
+        guest.run("yes", on_stdout=late, timeout=0.5)
+    assert guest.ping() < 10
+    assert guest.run("quick", on_stdout=seen.append).stdout == "quick"
+    assert time.monotonic() - begun < 20
+    assert answers.taken == 0, "the command waits, too"
+    reads.set()
+
+
+def test_a_reader_that_is_slow_gets_all_before_the_end(connect: Connect) -> None:
+    guest, _ = connect(Answers())
+    seen: list[bytes] = []
+
+    def slow(data: bytes) -> None:
+        time.sleep(0.3)
+        seen.append(data)
+
+    assert guest.run("quick", on_stdout=slow).stdout == "quick"
+    assert seen == [b"quick"]
+
+
+def test_what_was_passed_on_is_told_to_the_agent(connect: Connect) -> None:
+    answers = Answers()
+    guest, _ = connect(answers)
+    with guest.popen("yes", on_stdout=lambda _: None, limit=0) as process:
+        wait_for(lambda: answers.taken >= OUTPUT_WINDOW // 2)
+    assert process.ended
+
+
+def test_a_guest_that_does_not_heed_the_window_is_no_agent(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
+        for _ in range(6 * OUTPUT_WINDOW // MAX_PAYLOAD):
+            actor.say(channel, Reply.STDOUT, bytes(MAX_PAYLOAD))
+
+    with pytest.raises(ProtocolError, match="than its window allows"):
+        connect(handler)[0].run("x", on_stdout=lambda _: time.sleep(30), timeout=20)
+
+
+def test_a_callback_may_use_the_guest(connect: Connect) -> None:
+    guest, _ = connect(Answers())
+    pings: list[float] = []
+    guest.run("quick", on_stdout=lambda _: pings.append(guest.ping()), timeout=10)
+    assert len(pings) == 1
+
+
+@pytest.mark.parametrize("why", ["an oops", "its input"])
+def test_a_command_that_nobody_waits_for_any_more_is_killed(connect: Connect, why: str, tmp_path: Path) -> None:
+    """Regression: it ran on, and held what it had open."""
+    answers = Answers()
+    guest, _ = connect(answers)
+    if why == "an oops":
+        threading.Timer(
+            0.2, lambda: guest.link.interrupt(R4LError("the input of an oops"), guest.link.waiting())
+        ).start()
+    (tmp_path / "closed").touch()
+    source = (tmp_path / "closed").open("rb")
+    source.close()
+    with pytest.raises(R4LError, match="input"):
+        guest.run("x", timeout=30, input=source if why == "its input" else None)
+    (channel,) = answers.kinds
+    wait_for(lambda: Request.SIGNAL in answers.kinds[channel])
+
+
+def test_input_that_is_taken_slowly_ends_with_the_time_out(connect: Connect) -> None:
+    """Regression: each piece that was taken began the time anew."""
+
+    def handler(actor: Actor, channel: int, kind: int, payload: bytes) -> None:
+        if kind == Request.STDIN:
+            time.sleep(0.3)
+            actor.say(channel, Reply.CREDIT, struct.pack("<I", len(payload)))
+        elif kind == Request.SIGNAL:
+            actor.say(channel, Reply.EXIT, exit_frame(9, how=1))
+
+    begun = time.monotonic()
+    with pytest.raises(GuestTimeout, match="did not end within 1 s"):
+        connect(handler)[0].run("x", input=bytes(100 * STDIN_WINDOW), timeout=1)
+    assert time.monotonic() - begun < 20
+
+
+def test_an_interrupt_amid_a_request_costs_that_request_only(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the agent took the next request for the rest of the half one, and nothing was answered any more."""
+    link, answers = Link(pair[0]), Answers()
+    guest, push = Guest(link), link._push
+    link._connected = True
+
+    def interrupted(view: memoryview, until: float) -> int:
+        if len(view) < MAX_PAYLOAD:
+            return push(view, until)
+        monkeypatch.setattr(link, "_push", push)
+        push(view[:1000], until)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(link, "_push", interrupted)
+    received: list[int] = []
+
+    def agent() -> None:
+        decoder = HostsFrames()
+        while data := pair[1].recv(1 << 16):
+            for kind, channel, payload in decoder.feed(data):
+                received.append(kind)
+                answers(actor, channel, kind, payload)
+
+    actor = Actor.__new__(Actor)
+    actor.sock, actor.session = pair[1], link._session
+    threading.Thread(target=agent, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        guest.put(bytes(5 * MAX_PAYLOAD), "/x")
+    assert guest.ping() < 10
+    assert received == [Request.PUT, Request.CANCEL, Request.PING]
+    link.close()
+
+
+class HostsFrames:
+    """The agent's decoder (rust/agent/src/frame.rs), for frames of the host."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        self._data += data
+        while len(self._data) >= 16:
+            magic, session, channel, word = struct.unpack_from("<4sIII", self._data)
+            end = 16 + (word & 0xFFFFFF)
+            if magic == b"R4L1" and len(self._data) < end + 4:
+                return
+            if magic != b"R4L1" or self._data[end : end + 4] != struct.pack("<I", session ^ 0xFFFFFFFF):
+                found = self._data.find(b"R", 1)
+                self._data = self._data[found:] if found > 0 else b""
+                continue
+            yield word >> 24, channel, self._data[16:end]
+            self._data = self._data[end + 4 :]
