@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from r4l import kept
-from r4l.errors import EnvironmentFault, R4LError
+from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.guest.output import Callback
 from r4l.guest.process import Terminal
 from r4l.kept.frames import DONE, EARLIER, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, FrameSocket
@@ -24,6 +24,8 @@ from r4l.threads import guarded, thread_failure
 STOP_PATIENCE = 20.0
 """Seconds in which a keeper must end after a request; then it is killed."""
 PIECE = 1 << 16
+OUTPUT_PATIENCE = 30.0
+"""Seconds in which the keeper's answer to a time-out must come."""
 ANSWER = 5.0
 """Seconds in which a keeper must answer a question that needs no guest."""
 
@@ -205,8 +207,12 @@ class RemoteGuest:
             if input is not None:
                 feed = guarded(_feed, process._fail)
                 threading.Thread(target=feed, args=(process, input), daemon=True).start()
-            done = process.wait_done()
-        assert done is not None
+            # The keeper's own time-out comes first, unless nobody reads the output before it.
+            done = process.wait_done(None if timeout is None else timeout + OUTPUT_PATIENCE)
+        if done is None:
+            raise GuestTimeout(
+                f"nobody has read the command's output within {timeout:g} s", "read it, or give more time"
+            )
         return done
 
 
@@ -256,7 +262,8 @@ class Stopped:
 def stop(machine: kept.Kept) -> Stopped:
     """End a machine."""
     connection = FrameSocket(kept.connect(machine))
-    keeper = _descriptor(machine.pid)
+    # Not the recorded id: it may be another process's by now.
+    keeper = _descriptor(connection.peer)
     connection.send_json(REQUEST, {"do": "stop"})
     answer: dict[str, Any] = {}
     ended = threading.Event()
@@ -278,8 +285,7 @@ def stop(machine: kept.Kept) -> Stopped:
     if gently:
         connection.close()
     else:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(machine.pid, signal.SIGKILL)
+        _kill(keeper, connection.peer)
     if keeper is not None:
         select.select([keeper], [], [], STOP_PATIENCE)
         os.close(keeper)
@@ -292,6 +298,15 @@ def _descriptor(pid: int) -> int | None:
     with contextlib.suppress(OSError):
         return os.pidfd_open(pid)
     return None
+
+
+def _kill(process: int | None, pid: int) -> None:
+    """Kill a process, by its descriptor where the kernel has those."""
+    with contextlib.suppress(ProcessLookupError):
+        if process is not None:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        elif pid:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _wait_gone(machine: kept.Kept) -> None:

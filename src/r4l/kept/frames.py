@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import struct
 import threading
 from typing import Any
 
 HEADER = struct.Struct("<cI")
+PEER = struct.Struct("3i")
+"""`struct ucred`: the ids of process, user and group."""
 LARGEST = 1 << 20
 """Largest payload of a frame in bytes; longer output is split."""
 
@@ -58,6 +61,19 @@ class FrameSocket:
         frame = self.receive()
         data: dict[str, Any] | None = json.loads(frame[1]) if frame else None
         return data
+
+    def wait_for_end(self) -> None:
+        """Wait until one end closes the connection, whatever has not been received yet."""
+        poller = select.poll()
+        # POLLHUP is always told, and POLLRDHUP comes before it if the other end only stops sending.
+        poller.register(self._sock, select.POLLRDHUP)
+        poller.poll()
+
+    @property
+    def peer(self) -> int:
+        """Process id of the process that listens at the other end (SO_PEERCRED in unix(7)); 0 if it has none here."""
+        pid: int = PEER.unpack(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))[0]
+        return pid
 
     def _exactly(self, size: int) -> bytes | None:
         data = b""

@@ -211,8 +211,10 @@ class Keeper:
             on_stderr=lambda data: connection.send(ERRORS, data),
             limit=0,
         ) as process:
-            feed = guarded(_feed, lambda _: _kill(process))
-            threading.Thread(target=feed, args=(connection, process), daemon=True).start()
+            for work in (_feed, _watch):
+                threading.Thread(
+                    target=guarded(work, lambda _: _kill(process)), args=(connection, process), daemon=True
+                ).start()
             done = process.wait_done(request["timeout"])
         if done is None:
             late = GuestTimeout(
@@ -276,7 +278,7 @@ def sentences(errors: Sequence[R4LError]) -> list[str]:
 
 
 def _feed(connection: FrameSocket, process: GuestProcess) -> None:
-    """Pass a client's input to its command; kill the command when the client goes."""
+    """Pass a client's input to its command; kill the command if it makes no sense."""
     with contextlib.suppress(R4LError):
         while frame := connection.receive():
             frame_type, payload = frame
@@ -286,6 +288,12 @@ def _feed(connection: FrameSocket, process: GuestProcess) -> None:
                 process.close_stdin()
             elif frame_type == SIZE:
                 process.resize(Terminal(*json.loads(payload)))
+    _kill(process)
+
+
+def _watch(connection: FrameSocket, process: GuestProcess) -> None:
+    """Kill a client's command when the client goes, also while the command does not take the input that it sent."""
+    connection.wait_for_end()
     _kill(process)
 
 

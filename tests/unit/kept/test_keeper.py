@@ -7,6 +7,8 @@ import contextlib
 import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from r4l import home, kept
 from r4l.errors import GuestTimeout, R4LError, UsageError
 from r4l.kept import client
-from r4l.kept.frames import DONE, EARLIER, FrameSocket
+from r4l.kept.frames import DONE, EARLIER, HEADER, INPUT, FrameSocket
 from r4l.kept.frames import REQUEST as ASK
 from r4l.kept.keeper import Keeper, Reports
 from r4l.klog import KernelLog, Splat
@@ -296,3 +298,61 @@ def test_an_answer_without_sense_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(R4LError, match="keeper's answer has failed: JSONDecodeError"):
             process.wait_done(20)
     theirs.close()
+
+
+class Unread:
+    """A command that takes no input.
+
+    Attributes:
+        killed: set when it is killed.
+    """
+
+    title = "sleep 1000"
+
+    def __init__(self) -> None:
+        self.killed = threading.Event()
+
+    def write(self, data: bytes, timeout: float) -> None:
+        self.killed.wait(60)
+
+    def wait_done(self, timeout: float) -> Any:
+        self.killed.wait(60)
+        return SimpleNamespace(exit_code=137)
+
+    def kill(self) -> None:
+        self.killed.set()
+
+
+@pytest.mark.parametrize("sent", [0, 1, 300_000])
+def test_a_client_that_goes_takes_its_command_along(sent: int) -> None:
+    """Regression: with input that the command had not read, the command stayed for ever."""
+    command = Unread()
+    vm: Any = SimpleNamespace(klog=KernelLog(), popen=lambda *_, **__: contextlib.nullcontext(command))
+    ours, theirs = socket.socketpair()
+    asking = FrameSocket(ours)
+    asking.send_json(ASK, {**REQUEST, "do": "exec", "stdin": True, "timeout": None})
+    keeper_of(vm)._begin(FrameSocket(theirs))
+    if sent:
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(20):
+                ours.send(HEADER.pack(INPUT, sent) + bytes(sent))
+    assert not command.killed.wait(0.5)
+    ours.close()
+    assert command.killed.wait(20)
+
+
+def test_a_keeper_is_killed_by_its_connection_and_not_by_a_number(tmp_path: Path) -> None:
+    """Regression: the number in the record may be another process's."""
+    path = str(tmp_path / "socket")
+    script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print(flush=1);"
+    with subprocess.Popen([sys.executable, "-c", script + "s.accept(); input()", path], stdout=-1, stdin=-1) as keeper:
+        assert keeper.stdout
+        keeper.stdout.readline()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        connection = FrameSocket(sock)
+        assert connection.peer == keeper.pid
+        client._kill(client._descriptor(connection.peer), connection.peer)
+        assert keeper.wait(20) == -9
+        connection.close()
