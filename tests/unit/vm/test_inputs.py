@@ -195,17 +195,23 @@ def test_what_changes_after_its_use_and_before_the_end(
     assert inputs.unchanged(Path("noted"))
 
 
+def in_turn(*steps: Callable[[], object]) -> Callable[[], object]:
+    return lambda: [step() for step in steps]
+
+
 OWN: dict[str, Callable[[], object]] = {
-    "a cache, written": lambda: (_read_or_nothing("data/cache"), Path("data/cache").write_text("x")),
-    "a cache, renamed": lambda: (
-        Path("data/cache").exists(),
-        Path("data/new").write_text("x"),
-        Path("data/new").rename("data/cache"),
+    "a cache, written": in_turn(lambda: _read_or_nothing("data/cache"), lambda: Path("data/cache").write_text("x")),
+    "a cache, renamed": in_turn(
+        Path("data/cache").exists,
+        lambda: Path("data/new").write_text("x"),
+        lambda: Path("data/new").rename("data/cache"),
     ),
-    "a folder": lambda: (list(Path("data").iterdir()), Path("data/out").mkdir(exist_ok=True)),
-    "a file that is removed": lambda: (_read_or_nothing("data/a.txt"), Path("data/a.txt").unlink(missing_ok=True)),
-    "a tree that is removed": lambda: (os.listdir("data/sub"), shutil.rmtree("data/sub")),  # noqa: PTH208
-    "a variable": lambda: (os.environ.get("R4L_X"), os.environ.update(R4L_X="1")),
+    "a folder": in_turn(lambda: list(Path("data").iterdir()), lambda: Path("data/out").mkdir(exist_ok=True)),
+    "a file that is removed": in_turn(
+        lambda: _read_or_nothing("data/a.txt"), lambda: Path("data/a.txt").unlink(missing_ok=True)
+    ),
+    "a tree that is removed": in_turn(lambda: list(Path("data/sub").iterdir()), lambda: shutil.rmtree("data/sub")),
+    "a variable": in_turn(lambda: os.environ.get("R4L_X"), lambda: os.environ.update(R4L_X="1")),
 }
 
 
