@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from r4l.toolchain import Toolchain
 from r4l.vm.console import SerialConsole
 from r4l.vm.machine import Endpoints, Machine, command_line, grant
 from r4l.vm.qmp import Event, Monitor
-from r4l.vm.spawn import spawn
+from r4l.vm.spawn import kill_session, spawn
 
 SOCKET_BUFFER = 1 << 20
 UNLESS_ALONE = 'read -rt 0 -u "$0" || exec "$@"'
@@ -75,8 +75,8 @@ class Qemu:
         if not (toolchain.root / "usr/bin" / program).exists():
             raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup --update`")
         cables, lines = cables or {}, lines or {}
-        console, monitor, self.agent_socket = (_Pair() for _ in range(3))
-        pairs = (console, monitor, self.agent_socket)
+        pairs = console, monitor, self.agent_socket = _Pair(), _Pair(), _Pair()
+        started: list[subprocess.Popen[bytes]] = []
         try:
             plugs = {index: cable.plug() for index, cable in cables.items()}
             line_ends = {index: line.plug() for index, line in lines.items()}
@@ -98,22 +98,31 @@ class Qemu:
                 env={"TMPDIR": str(workdir)},
             )
             inherited = [*(pair.number for pair in pairs), *plugs.values(), *line_ends.values()]
-            self.process = spawn(argv, log=self.log, descriptors=inherited)
-        except FileNotFoundError as error:
+            self.process = spawn(argv, log=self.log, descriptors=inherited, started=started.append)
             for pair in pairs:
+                pair.theirs.close()
+            self.exit_code: int | None = None
+            self._on_exit = on_exit
+            self.console = SerialConsole(console.ours, workdir / "console.log", on_line, lambda: None, failed)
+            self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event, failed)
+            self._waiter = threading.Thread(target=guarded(self._wait, failed), name="r4l-qemu-exit", daemon=True)
+            self._waiter.start()
+        except BaseException as error:
+            for process in started:
+                kill_session(process)
+                process.wait()
+            for pair in pairs:
+                with contextlib.suppress(OSError):
+                    pair.ours.shutdown(socket.SHUT_RDWR)
                 pair.ours.close()
-            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor`") from error
+            if isinstance(error, FileNotFoundError) and not started:
+                raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor`") from error
+            raise
         finally:
             for pair in pairs:
                 pair.theirs.close()
             for cable in (*cables.values(), *lines.values()):
                 cable.plugged()
-        self.exit_code: int | None = None
-        self._on_exit = on_exit
-        self.console = SerialConsole(console.ours, workdir / "console.log", on_line, lambda: None, failed)
-        self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event, failed)
-        self._waiter = threading.Thread(target=guarded(self._wait, failed), name="r4l-qemu-exit", daemon=True)
-        self._waiter.start()
 
     def _wait(self) -> None:
         code = self.process.wait()
@@ -155,8 +164,7 @@ class Qemu:
 
     def kill(self) -> None:
         """Send SIGKILL to the sandbox and everything in it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        kill_session(self.process)
 
     def close(self) -> None:
         """End QEMU and release all resources."""

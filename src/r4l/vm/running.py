@@ -85,7 +85,8 @@ class RunningMachine:
         self._last_words = LastWords(self._on_still, lambda: RunTime(self.qemu.pid).now, self._failed)
         self._still: GuestGone | None = None
         self._over = threading.Event()
-        self._closing = False
+        self._ending = threading.Lock()
+        self._closing = self._closed = self._undone = False
         self._mute = self._paused = False
         self._mark_timeout = 5.0
         self._judged = 0
@@ -106,6 +107,7 @@ class RunningMachine:
         """
         self.cables = cabling.lay(self.machine.nics, given, self.workdir)
         with contextlib.ExitStack() as undo:
+            undo.callback(self._undo)
             undo.callback(cabling.close, self.cables.values())
             lines, self._ends = cards.connect(self._cards, self.machine.nics, self.cables)
             undo.callback(cabling.close, [*lines.values(), *self._ends])
@@ -124,11 +126,28 @@ class RunningMachine:
                 on_exit=self._on_exit,
                 failed=self._failed,
             )
+            self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures, self._failed)
+            self.link = Link(self.qemu.agent_socket.ours)
+            self.guest = Guest(self.link, self.context)
+            self._launched.set()
             undo.pop_all()
-        self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures, self._failed)
-        self.link = Link(self.qemu.agent_socket.ours)
-        self.guest = Guest(self.link, self.context)
+
+    def abandon(self) -> None:
+        """End the machine if `launch` has finished, and nobody has got to know that."""
+        if self._launched.is_set() and not self._undone:
+            self.close()
+
+    def _undo(self) -> None:
+        """End what `launch` has begun, and did not finish."""
+        self._closing = self._undone = True
+        # Threads that follow the machine wait for its launch.
         self._launched.set()
+        for part in ("captures", "link"):
+            if part in vars(self):
+                getattr(self, part).close()
+        if "qemu" in vars(self):
+            self.qemu.kill()
+            self.qemu.close()
 
     def begin_with(self, log: Path) -> None:
         """Have the console begin with that of the boot before the state which the machine goes on from."""
@@ -166,9 +185,20 @@ class RunningMachine:
 
     def close(self) -> bool:
         """End the machine in any state, which completes its log; return False if it was closed before."""
-        with self._guard:
-            if self._closing:
+        with self._ending:
+            if self._closed:
                 return False
+            try:
+                self._close()
+            except BaseException:
+                # Ctrl-C, for one. The machine does not outlive it; a further call does the rest.
+                self.qemu.kill()
+                raise
+            self._closed = True
+            return True
+
+    def _close(self) -> None:
+        with self._guard:
             self._closing = True
             self._oops.close()
             self._last_words.close()
@@ -180,7 +210,6 @@ class RunningMachine:
         self.plugs.close()
         cabling.close([*self.cables.values(), *self._ends])
         self.klog.finish()
-        return True
 
     @property
     def running(self) -> bool:
@@ -260,6 +289,8 @@ class RunningMachine:
 
     def _on_line(self, line: str) -> None:
         records = self.klog.feed(line)
+        if self._undone:
+            return
         if self._launched.is_set():
             for record in records:
                 self._last_words.feed(record)
@@ -282,8 +313,8 @@ class RunningMachine:
     def _failed(self, error: BaseException) -> None:
         """Have all fail that wait for the guest: one of the threads that follow the machine has ended."""
         self._failure = self._failure or thread_failure("following the machine", error)
-        self._launched.wait(5)
-        self.link.fail(self._failure)
+        if self._launched.wait(5) and not self._undone:
+            self.link.fail(self._failure)
         self._over.set()
 
     def _raise_failure(self) -> None:
@@ -303,7 +334,9 @@ class RunningMachine:
 
     def _on_exit(self, code: int) -> None:
         # QEMU can end before its constructor has returned.
-        self._launched.wait(5)
+        if not self._launched.wait(5) or self._undone:
+            # `launch` raises why.
+            return
         try:
             self._note_end(code)
         finally:
@@ -319,7 +352,7 @@ class RunningMachine:
         self.link.fail(why)
 
     def _sync_mark(self, text: str) -> bool:
-        if not self._launched.is_set() or not self.link.connected:
+        if not self._launched.is_set() or self._undone or not self.link.connected:
             return False
         self.guest.mark(f"<7>{text}", self._mark_timeout)
         return True

@@ -7,8 +7,10 @@ starts a VM and ends would end the VM too. So one thread, which lives as long as
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +35,15 @@ class _Spawner:
             except BaseException as error:  # noqa: BLE001 (handed to whoever asked)
                 future.set_exception(error)
 
-    def call(self, job: Callable[[], Any]) -> Any:
+    def call(self, job: Callable[[], Any], undo: Callable[[Any], object]) -> Any:
         future: Future[Any] = Future()
         self._jobs.put((future, job))
-        return future.result()
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            # Nobody gets the result, which may come later.
+            future.add_done_callback(lambda done: None if done.exception() else undo(done.result()))
+            raise
 
 
 _guard = threading.Lock()
@@ -52,12 +59,26 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGKILL to a program of `spawn`, and to all in its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def spawn(
-    argv: Sequence[str], *, log: Path, descriptors: Sequence[int] = (), env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    descriptors: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
+    started: Callable[[subprocess.Popen[bytes]], object] = lambda _: None,
 ) -> subprocess.Popen[bytes]:
     """Start a program with its output in `log` and the given descriptors open at their own numbers.
 
     The program gets a session of its own, so that Ctrl-C at the terminal reaches only this process.
+
+    Args:
+        started: called with the program, on the thread that starts it; Ctrl-C may keep the result from the caller.
 
     Raises:
         FileNotFoundError: the program does not exist.
@@ -70,7 +91,7 @@ def spawn(
 
     def start() -> subprocess.Popen[bytes]:
         with log.open("ab") as out:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -79,6 +100,8 @@ def spawn(
                 start_new_session=True,
                 env=env,
             )
+        started(process)
+        return process
 
-    process: subprocess.Popen[bytes] = spawner.call(start)
+    process: subprocess.Popen[bytes] = spawner.call(start, kill_session)
     return process

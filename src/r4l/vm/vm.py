@@ -221,8 +221,14 @@ class VM:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), assembly.preparation)
         elif assembly.as_booted and (state := snapshots.existing(self.machine, self.kernel)):
             run.begin_with(snapshots.boot_log(state))
-        run.launch(assembly.cables, state)
-        self._run, self.guest, self.cables, self._launched = run, run.guest, run.cables, True
+        try:
+            run.launch(assembly.cables, state)
+            self._run, self.guest, self.cables, self._launched = run, run.guest, run.cables, True
+        except BaseException:
+            # Ctrl-C, for one, which may come just before the machine has an owner.
+            if not self._launched:
+                run.abandon()
+            raise
         if state:
             run.resume(state)
             self.restored = True

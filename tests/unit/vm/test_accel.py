@@ -119,3 +119,38 @@ def test_what_has_no_time_is_not_believed(host: Host, kept: str) -> None:
     file.write_text(kept, encoding="utf-8")
     accel.choose(KERNEL)
     assert host.trials == 2
+
+
+TRIAL = accel.trial
+
+
+class Slow:
+    """QEMU that a cold disk delays; its guest says at once that it has booted, or never."""
+
+    def __init__(self, *_: object, on_line: Any, boots: bool, **__: object) -> None:
+        self.console = SimpleNamespace(last_output=time.monotonic())
+        self.monitor = self
+        self.say = (lambda: on_line(accel.REACHED)) if boots else (lambda: None)
+
+    def execute(self, command: str, timeout: float) -> dict[str, str]:
+        time.sleep(0.5)
+        self.say()
+        return {"status": "running"}
+
+    def output(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("boots", "name"), [(True, "kvm"), (False, "tcg")])
+def test_a_qemu_that_starts_slowly_is_no_guest_that_stands_still(
+    boots: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the clock ran from the start of QEMU's program."""
+    monkeypatch.setattr(accel, "Qemu", lambda *words, **named: Slow(*words, boots=boots, **named))
+    monkeypatch.setattr("r4l.rootfs.Rootfs.build", lambda _: SimpleNamespace(path=Path("/i")))
+    monkeypatch.setattr(accel, "SILENCE", 0.2)
+    kernel: Any = SimpleNamespace(arch="x86_64", vmlinux=Path("/k"), toolchain=None)
+    assert TRIAL(kernel).name == name
