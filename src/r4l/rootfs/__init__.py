@@ -141,12 +141,17 @@ def _added(name: str, source: Source) -> Iterable[cpio.Member]:
         return [cpio.directory(inside), *(_copied(f"{inside}/{item.relative_to(path)}", item) for item in found)]
     if not path.is_file():
         raise UsageError(f"no such file to put into the guest: {path}")
-    return [_copied(inside, path)]
+    # The file that a link leads to: the link itself would lead nowhere in the guest.
+    return [_copied(inside, path.resolve())]
 
 
 def _copied(inside: str, path: Path) -> cpio.Member:
     if path.is_symlink():
         return cpio.symlink(inside, str(path.readlink()))
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError(
+            f"{path} is no file to put into the guest", "remove it: a FIFO, socket or device has no content"
+        )
     permissions = stat.S_IMODE(path.stat().st_mode)
     if path.is_dir():
         return cpio.directory(inside, permissions)

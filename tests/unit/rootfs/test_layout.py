@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,23 @@ def test_user_files_need_an_absolute_name(name: str) -> None:
 def test_user_files_keep_their_mode() -> None:
     (entry,) = _added("/bin/tool", File(b"#!", 0o755))
     assert (entry.name, stat.S_IMODE(entry.mode)) == ("bin/tool", 0o755)
+
+
+def test_a_link_that_is_named_is_the_file_and_one_in_a_folder_a_link(tmp_path: Path) -> None:
+    """Regression: the guest got a link that led nowhere."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "real").write_text("hello")
+    (folder / "real").chmod(0o750)
+    (folder / "link").symlink_to("real")
+    (member,) = _added("/etc/it", folder / "link")
+    assert (member.name, stat.S_IMODE(member.mode), member.data) == ("etc/it", 0o750, b"hello")
+    kinds = {member.name: stat.S_IFMT(member.mode) for member in _added("/etc/it", folder)}
+    assert kinds == {"etc/it": stat.S_IFDIR, "etc/it/link": stat.S_IFLNK, "etc/it/real": stat.S_IFREG}
+
+
+def test_a_fifo_in_a_folder_is_refused(tmp_path: Path) -> None:
+    """Regression: reading it took for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match="fifo is no file"):
+        list(_added("/etc/it", tmp_path))
