@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,7 +42,7 @@ SECCOMP = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 """System calls that QEMU gives up: a guest that takes QEMU over can neither start programs nor change its user."""
 
 NAMED_FILE = re.compile(r"""(?:^|[=,"])(/(?:[^,"]|,,)+)""")
-"""A path in an argument of QEMU, in QEMU's own syntax, where a comma is doubled, or in JSON."""
+"""A path in an argument of QEMU in QEMU's own syntax, where a comma is doubled."""
 
 ALWAYS = (
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
@@ -123,8 +123,27 @@ class Machine:
     @property
     def named_files(self) -> tuple[Path, ...]:
         """Existing host files and devices that `extra` names by their absolute paths."""
-        paths = (Path(found[1].replace(",,", ",")) for word in self.extra for found in NAMED_FILE.finditer(word))
+        paths = (Path(text) for word in self.extra for text in _named_in(word))
         return tuple(path for path in paths if path.exists())
+
+
+def _named_in(word: str) -> Iterator[str]:
+    """Yield the absolute paths in an argument of QEMU, in QEMU's own syntax or in JSON."""
+    try:
+        data = json.loads(word) if word.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        data = None
+    if data is None:
+        yield from (found[1].replace(",,", ",") for found in NAMED_FILE.finditer(word))
+        return
+    parts = [data]
+    while parts:
+        part = parts.pop(0)
+        if isinstance(part, dict | list):
+            parts += part.values() if isinstance(part, dict) else part
+        elif isinstance(part, str):
+            # A file name, or a text in QEMU's own syntax.
+            yield from [part] if part.startswith("/") else _named_in(part)
 
 
 @dataclass(frozen=True)

@@ -126,3 +126,20 @@ def test_the_remedy_names_the_range(name: str, least: int, most: int) -> None:
         assert caught.value.remedy == f"give {least} to {most}"
     machine(least)
     machine(most)
+
+
+@pytest.mark.parametrize("name", ["plain", "a,b.img", "ü x.img", 'with " it'])
+def test_files_that_arguments_name_in_either_syntax(name: str, tmp_path: Path) -> None:
+    """Regression: in JSON, a path with a comma or a character beyond ASCII was not found, and QEMU did not see it."""
+    path = tmp_path / name
+    path.touch()
+    words = [
+        json.dumps({"driver": "file", "node-name": "n", "filename": str(path)}),
+        json.dumps({"driver": "raw", "file": {"driver": "file", "filename": str(path)}}, ensure_ascii=False),
+        json.dumps({"a": [1, None, {"b": str(path)}]}),
+    ]
+    if '"' not in name:
+        words.append(f"file={str(path).replace(',', ',,')},if=none")
+    for word in words:
+        machine = Machine(kernel=Path("/k"), initrd=Path("/i"), extra=("-blockdev", word))
+        assert machine.named_files == (path,), word
