@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
 
 DRAIN = 2.0
-"""Seconds in which a guest must answer before it is ended, so that its log is complete."""
+"""Seconds of its own time in which a guest must answer before it is ended, so that its log is complete."""
+LOG = logging.getLogger(__name__)
 
 
 class RunningMachine:
@@ -275,15 +277,27 @@ class RunningMachine:
         return splat or (end if lost else None)
 
     def drain(self) -> None:
-        """Wait for the guest's remaining log before QEMU is ended. A guest that does not answer logs nothing more."""
-        if self._closing or self._mute or self._paused or not self.running or not self.link.connected:
-            return
+        """Wait for the guest's remaining log before QEMU is ended.
+
+        A guest that had processor time enough for an answer and gave none is ended all the same; that is logged.
+        """
+        if self._closing or self._mute or self._paused or self._still or not self.running or not self.link.connected:
+            return None
         if self._judged == self.link.last:
             # No request was sent since the log was read.
-            return
+            return None
         self._mark_timeout = DRAIN
+        clock = RunTime(self.qemu.pid).now
+        # An error of another kind ends the machine, and is told as its end.
         with contextlib.suppress(R4LError):
-            self.klog.sync(DRAIN)
+            while True:
+                try:
+                    return self.klog.sync(DRAIN)
+                except GuestTimeout:
+                    if clock() < DRAIN:
+                        continue
+                LOG.warning("the guest did not answer at its end; the last messages of its kernel may be missing")
+                return None
 
     # -- what happens meanwhile ---------------------------------------------------------------------------------
 
