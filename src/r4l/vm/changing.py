@@ -8,8 +8,10 @@ they serve to wait.
 from __future__ import annotations
 
 import datetime
+import importlib
 import os
 import random
+import runpy
 import secrets
 import time
 import types
@@ -27,6 +29,11 @@ _UNWATCHED = {
     for name in ("stat", "lstat", "access", "readlink", "statvfs", "getcwd")
 }
 """Functions without an audit event, which are watched where they are attributes of `os` (`r4l.vm.watching`)."""
+_UNNAMED = {
+    function: f"{function.__module__}.{function.__name__}, whose module the code does not name (use `import`)"
+    for function in (importlib.import_module, importlib.reload, runpy.run_path, runpy.run_module)
+}
+"""Functions that give the user's modules to code that does not name them."""
 OWNERS = (datetime.datetime, datetime.date)
 """Classes with methods that return the time."""
 _METHODS = ("now", "today", "utcnow")
@@ -37,6 +44,11 @@ _SHARED = random.random.__self__  # type: ignore[attr-defined]
 def why_unwatched(value: object) -> str:
     """Return a clause that says why the use of a value cannot be seen; empty for other values."""
     return _UNWATCHED.get(value, "") if isinstance(value, types.BuiltinFunctionType) else ""
+
+
+def why_unnamed(value: object) -> str:
+    """Return a clause that says why a function's result cannot be followed; empty for other values."""
+    return _UNNAMED.get(value, "") if isinstance(value, types.FunctionType) else ""
 
 
 def why_changing(value: object) -> str:

@@ -26,7 +26,7 @@ from typing import Any
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
-from r4l.vm.changing import OWNERS, why_changing, why_unwatched
+from r4l.vm.changing import OWNERS, why_changing, why_unnamed, why_unwatched
 
 PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
 UNSEEN = frozenset({"eval", "exec", "globals", "locals", "__import__", "input"})
@@ -116,7 +116,7 @@ class _Walk:
         self._kept.append(value)
         if isinstance(value, os._Environ) or value is os.getenv:
             raise _NoKey(f"{where} is the environment of this process")
-        if why := why_changing(value) or why_unwatched(value):
+        if why := why_changing(value) or why_unwatched(value) or why_unnamed(value):
             raise _NoKey(f"{where} is {why}")
         # Subclasses of containers by the user have more state than the containers.
         look = _CONTAINERS.get(cls) or next(
@@ -188,6 +188,9 @@ class _Walk:
 
     def _function(self, value: types.FunctionType, where: str) -> None:
         self._say("function")
+        if attributes := vars(value):
+            self._say("attributes")
+            self._mapping(attributes, f"the attributes of {where}")
         self._held(value, where)
         self._code(value.__code__, value, where)
 
@@ -227,6 +230,8 @@ class _Walk:
             self._library(value)
             return
         self._say("class", value.__qualname__)
+        # What a class does when it is called is its metaclass's.
+        self._value(type(value), f"the metaclass of {where}")
         for base in value.__bases__:
             self._value(base, f"a base of {where}")
         for name, item in vars(value).items():
@@ -336,7 +341,7 @@ def _counts(value: object) -> bool:
         or isinstance(value, types.ModuleType | os._Environ)
         or (value is os.getenv)
         or _is_clock(value)
-        or bool(why_changing(value))
+        or bool(why_changing(value) or why_unnamed(value))
     )
 
 
@@ -367,7 +372,7 @@ def _imported(
         yield full, module
         # The code does not tell which of them are this module's: only those matter that must be refused.
         found = ((f"{full}.{attribute}", getattr(module, attribute, ABSENT)) for attribute in used)
-        yield from ((attribute, value) for attribute, value in found if why_changing(value))
+        yield from ((attribute, value) for attribute, value in found if why_changing(value) or why_unnamed(value))
     for attribute in wanted:
         value = getattr(module, attribute, ABSENT)
         if not is_library(getattr(module, "__file__", None)) or _counts(value):

@@ -215,6 +215,10 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
         user = _by_user()
         if (name := uses.place(arguments[0], user=user)) is None:
             return
+        if event == "os.scandir" and _kind(sys._getframe(1).f_code.co_filename) == "user":
+            # Its entries tell size and time without an event (os.DirEntry.stat).
+            for entry in (os.path.join(name, each) for each, _ in names(name) or ()):  # noqa: PTH118 (as above)
+                uses.seen.setdefault(entry, state_of(entry))
         if event in ("os.listdir", "os.scandir"):
             if user and name not in uses.listed:
                 uses.listed[name] = names(name)

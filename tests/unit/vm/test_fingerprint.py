@@ -200,6 +200,40 @@ def test_state_of_a_module_counts(load: Load) -> None:
     assert fingerprint(driver.prepare) != before
 
 
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (
+            "class Meta(type):\n    def __call__(cls): return {}\n"
+            "class M(metaclass=Meta): pass\ndef prepare(vm): vm.run(M())",
+            ("1", "2"),
+        ),
+        ("def prepare(vm): vm.run(prepare.word)\nprepare.word = {}", ("1", "2")),
+        ("def load(vm): vm.run(load.word)\nload.word = [{}]\ndef prepare(vm): load(vm)", ("1", "2")),
+    ],
+)
+def test_what_a_call_depends_on_besides_its_code(load: Load, text: str, change: tuple[str, str]) -> None:
+    """Regression: a metaclass, and the attributes of a function, did not count."""
+    keys = {fingerprint(load("driver", text.format(word)).prepare) for word in change}
+    assert len(keys) == 2
+    assert fingerprint(load("driver", text.format("1")).prepare) in keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\ndef prepare(vm): vm.run(importlib.import_module('helper').N)",
+        "from importlib import import_module as get\ndef prepare(vm): vm.run(get('helper').N)",
+        "def prepare(vm):\n    import importlib\n    vm.run(importlib.import_module('helper').N)",
+        "import runpy\ndef prepare(vm): vm.run(runpy.run_path('helper.py')['N'])",
+    ],
+)
+def test_a_module_that_the_code_does_not_name_is_refused(load: Load, text: str) -> None:
+    """Regression: one that was imported before was read without an event, and without a trace in the key."""
+    with pytest.raises(UsageError, match="whose module the code does not name"):
+        fingerprint(load("driver", text).prepare)
+
+
 def test_a_key_holds_in_another_process() -> None:
     code = (
         "import runpy, sys; sys.path.insert(0, 'tests/unit/vm'); import test_fingerprint as t;"

@@ -85,6 +85,7 @@ READS = {
     "a pool": lambda: in_a_pool(lambda: Path("data/a.txt").read_text()),
     "a library's function in another thread": lambda: in_a_pool(lambda: shutil.copy("data/a.txt", "copy.txt")),
     "size": lambda: Path("data/a.txt").stat().st_size,
+    "os.scandir": lambda: [entry.stat().st_size for entry in os.scandir("data")],
     "glob": lambda: [path.read_text() for path in Path("data").glob("*.txt")],
 }
 
