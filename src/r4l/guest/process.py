@@ -187,8 +187,8 @@ class GuestProcess(Outflow):
         self.ended = True
         # What ends the connection now is no failure of this command.
         self.link.forget(self)
-        self.link.changed.notify_all()
         if self._delivery:
+            self.link.changed.notify_all()
             self._delivery.end()
         else:
             self._complete()
