@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from r4l import home
 from r4l.vm import snapshot
 from r4l.vm.errors import MonitorTimeout
 from r4l.vm.machine import Machine
@@ -109,10 +110,14 @@ def test_a_state_that_cannot_be_saved_costs_the_run_nothing(saved: Saved, fault:
 
 
 def test_a_disk_that_cannot_hold_the_log(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    write = home.replace_text
 
-    monkeypatch.setattr("r4l.home.replace_text", full)
+    def full(path: Path, text: str) -> None:
+        if path.suffix == snapshot.BOOT_LOG:
+            raise OSError(28, "No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(home, "replace_text", full)
     assert not saved.keep()
     assert saved.said == ["cont"]
 
