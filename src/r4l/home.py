@@ -77,9 +77,11 @@ def home() -> Path:
 
 def _mark_new(path: Path) -> None:
     """Mark a home that was empty before r4l, so that files which others put there later do not make it theirs."""
-    names = {one.name for one in path.iterdir()}
-    if not names or "venv" in names <= FIRST:
-        mark(path)
+    # Without it the home is as good: on a disk that is read-only or full, the first file of use tells that.
+    with suppress(OSError, EnvironmentFault):
+        names = {one.name for one in path.iterdir()}
+        if not names or "venv" in names <= FIRST:
+            mark(path)
 
 
 def mark(path: Path) -> None:

@@ -28,7 +28,9 @@ def patterns_in(room: str) -> Iterator[re.Pattern[str]]:
     """Yield each expression for texts that a value of a room's modules holds, once."""
     package = importlib.import_module(room)
     names = [room, *(one.name for one in pkgutil.walk_packages(package.__path__, f"{room}."))]
-    found = (one for name in names for value in vars(importlib.import_module(name)).values() for one in _held(value))
+    spaces = (vars(importlib.import_module(name)) for name in names)
+    # Python's own `__builtins__` may hold itself.
+    found = (one for space in spaces for name in space if not name.startswith("__") for one in _held(space[name]))
     return iter(dict.fromkeys(found))
 
 

@@ -192,8 +192,10 @@ class MakeRuns:
 
     def _require_own(self, grant: Grant) -> None:
         """Check all copies that make can write to, before any file of theirs is read."""
+        # Links of r4l's own in the copies lead to the folders, as the build sees them beside the copies.
+        views = [view for view, folder in grant.over_reads.items() if folder in grant.over]
         for copy in grant.over.values():
-            require_own(copy, (self._folder, *grant.reads, *grant.over.values()))
+            require_own(copy, (self._folder, *grant.reads, *grant.over.values(), *views))
 
     def _failure(self, grant: Grant) -> BuildError:
         """Return the failure that make's output tells, explained."""

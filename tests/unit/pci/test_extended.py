@@ -25,7 +25,7 @@ from r4l.pci import (
     happened,
 )
 from r4l.pci.protocol import REGION_INFO, Command, Region
-from r4l.sweep.life import Life
+from r4l.sweep.life import EventLog, Life
 
 Serve = Callable[[Device], Client]
 SERIAL = 0x0011_2233_4455_6677
@@ -213,7 +213,8 @@ def test_the_longest_one_ends_where_the_space_ends(serve: Serve) -> None:
 
 
 def test_sweeps_have_cells_for_them(device: Model) -> None:
+    life = Life(device=device)
+    EventLog(device, life.happened).begin("probe")
     device.config_write(0x108, bytes(4))
-    life = Life(device=device, trace=list(device.trace), bounds={"probe": (0, device.trace.end)})
     (place,) = life.places()
     assert (place.event, place.name, place.bits) == ("write", "config.AER_UNCORRECTABLE_MASK", 32)

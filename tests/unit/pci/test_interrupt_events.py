@@ -13,7 +13,7 @@ from tests.unit.pci.client import Client, eventfd, rung
 from r4l.pci import RO, WO, Bar, Device, Fault, Msi, Msix, Register, SteppedTime, Word, happened, interrupt
 from r4l.pci.protocol import Irq, IrqSet
 from r4l.sweep.cells import EventPlace
-from r4l.sweep.life import Life
+from r4l.sweep.life import Happening, Life
 
 Serve = Callable[[Device], Client]
 
@@ -115,9 +115,8 @@ def test_intx_that_is_high_already_is_no_further_interrupt(serve: Serve, nth: in
 
 def counted(device: Device) -> list[tuple[str, str, int]]:
     """Event, name and number of the places of interrupts in a life's cells."""
-    life = Life()
-    life.device, life.trace, life.bounds = device, list(device.trace), {"probe": (0, device.trace.end)}
-    places: list[EventPlace] = life.places()
+    events = [Happening("interrupt", None, 0, 0, one.value, "") for one in device.trace if one.kind == "interrupt"]
+    places: list[EventPlace] = Life(device=device, happened={"probe": events}).places()
     return sorted((one.event, one.name, one.count) for one in places if one.event == "interrupt")
 
 
