@@ -14,7 +14,7 @@ from r4l.klog.markup import from_html, from_json
 from r4l.klog.records import ESCAPE, LEVELS, Record
 
 _ROW = {"name!": str, "stage": str, "pattern": str, "examples": [str], "kernel?": bool}
-_SHAPE_OF_FILE = {"stages": [str], "prefix": [_ROW]}
+_SHAPE_OF_FILE = {"stages": [str], "parts": {"*": str}, "prefix": [_ROW]}
 _FILE = resources.table(__package__, "prefixes.toml", _SHAPE_OF_FILE)
 PREFIXES = _FILE["prefix"]
 _GROUP = re.compile(r"\(\?P<(\w+)>")
@@ -44,6 +44,13 @@ CONSOLE = re.compile(
 """The kernel's own prefix with no other stage behind it; nearly all lines match."""
 
 
+def _whole(pattern: str) -> str:
+    """Return a pattern of the table with the parts that it names."""
+    for name, part in _FILE["parts"].items():
+        pattern = pattern.replace(f"{{{name}}}", part)
+    return pattern
+
+
 def _shape() -> re.Pattern[str]:
     """Build the pattern for a whole prefix.
 
@@ -53,9 +60,9 @@ def _shape() -> re.Pattern[str]:
     stages = []
     for stage in _FILE["stages"]:
         marked = [
-            f"(?P<{'own' if entry['kernel'] else 'other'}>{entry['pattern']})"
+            f"(?P<{'own' if entry['kernel'] else 'other'}>{_whole(entry['pattern'])})"
             if "kernel" in entry
-            else entry["pattern"]
+            else _whole(entry["pattern"])
             for entry in PREFIXES
             if entry["stage"] == stage
         ]

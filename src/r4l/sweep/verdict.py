@@ -67,7 +67,7 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     if not life.came:
         return "missed", "the event at which the fault should come did not happen this time"
     late = foreign_lockup(life)
-    splats = counted(life)
+    splats = _counted(life, late)
     if splats:
         first = next((splat for splat in splats if splat.fatal), splats[0])
         name = BY_KIND.get(first.splat_kind, "splat")
@@ -99,9 +99,13 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     return ("unjudged", f"{why}; {_busy(failed)}") if _was_starved(failed) else ("degraded", why)
 
 
-def counted(life: Life) -> list[Splat]:
-    """Return the kernel's complaints since the fault was armed that say something of the driver."""
-    late = foreign_lockup(life)
+def _counted(life: Life, late: str) -> list[Splat]:
+    """Return the kernel's complaints since the fault was armed that say something of the driver.
+
+    Args:
+        life: the observations.
+        late: `foreign_lockup` of them.
+    """
     passed = {*REPORTS, LOST, *(LOCKUPS if late else ())}
     return [one for one in life.splats if one.splat_kind not in passed]
 

@@ -23,9 +23,9 @@ from r4l.paths import require_text
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"
-PROGRESS = {"lab": str, "attempts": list, "hints?": {"*": int}, "*": object}
-"""Shape of its content."""
 """File that marks a workspace and records its progress."""
+PROGRESS = {"lab": str, "attempts": list, "hints?": {"*": int}, "*": object}
+"""Shape of the content of that file."""
 LARGEST = 1 << 20
 """Maximum bytes of a source file. Those of the reference answers have a twentieth of that."""
 MOST = 100
