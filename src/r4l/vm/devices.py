@@ -16,6 +16,7 @@ from typing import Any
 
 from r4l.arch import architecture
 from r4l.errors import BootError, GuestTimeout, UsageError
+from r4l.guest import Guest
 from r4l.kernel import Kernel
 from r4l.pci import Device, ModelError, Server
 from r4l.pci.connection import QEMU_WAITS
@@ -41,6 +42,25 @@ def fixed(kernel: Kernel) -> str:
     if kernel.config and kernel.config.get(option) != "y":
         return f"the kernel {kernel.release} takes and releases no device while it runs ({option} is not set)"
     return ""
+
+
+def require_hotplug(kernel: Kernel) -> None:
+    """Raise UsageError if a machine takes and releases no PCI device while it runs."""
+    if why := fixed(kernel):
+        raise UsageError(why, "give the device when the machine is made, or use another kernel")
+
+
+def wait_for_device(guest: Guest, device: Device, clock: Callable[[], float]) -> None:
+    """Wait until the guest's kernel has found a device that was plugged in.
+
+    Args:
+        clock: of the seconds that the guest has; one that stands at times gives it more time.
+
+    Raises:
+        GuestTimeout: the kernel does not notice it.
+    """
+    place = f"/sys/bus/pci/devices/{device.address}"
+    guest.run(f"until test -e {place}/config; do usleep 5000; done", timeout=WAIT, check=True, clock=clock)
 
 
 class Plugs:

@@ -15,7 +15,7 @@ from r4l.guest import Guest, GuestGone, Link
 from r4l.klog import KernelLog, Sources, Splat
 from r4l.klog.records import LineSplitter
 from r4l.net import Cable
-from r4l.pci import Device, NetworkCard
+from r4l.pci import Device, ModelError, NetworkCard
 from r4l.threads import thread_failure
 from r4l.toolchain import Toolchain
 from r4l.vm import boot, cards
@@ -242,7 +242,7 @@ class RunningMachine:
 
     def check(self) -> None:
         """Check the kernel's log; see `VM.check`."""
-        for problem in unreported((*self._cards.values(), *self.devices)):
+        for problem in self._model_errors():
             raise problem
         self._raise_failure()
         if self.running and not self._still:
@@ -266,7 +266,7 @@ class RunningMachine:
 
     def untold(self) -> R4LError | None:
         """Return the first unreported problem; see `VM.untold`."""
-        for problem in unreported((*self._cards.values(), *self.devices)):
+        for problem in self._model_errors():
             return problem
         splat = self.klog.untold()
         if not splat and self._failure and self._failure.__traceback__ is None:
@@ -275,6 +275,9 @@ class RunningMachine:
         # A panic is in the log, where it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
         return splat or (end if lost else None)
+
+    def _model_errors(self) -> list[ModelError]:
+        return unreported((*self._cards.values(), *self.devices))
 
     def drain(self) -> None:
         """Wait for the guest's remaining log before QEMU is ended.

@@ -19,12 +19,12 @@ from r4l.net import Cable, Nic, Wire
 from r4l.pci import Device, ModelError, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
-from r4l.vm import floods, loading, workdirs
+from r4l.vm import commands, floods, loading, workdirs
 from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
 from r4l.vm.blame import RunTime
 from r4l.vm.console import SerialConsole
-from r4l.vm.devices import WAIT, DeviceLike, fixed, unreported
+from r4l.vm.devices import WAIT, DeviceLike, require_hotplug, unreported, wait_for_device
 from r4l.vm.from_start import from_start, not_started
 from r4l.vm.last_words import HALTED
 from r4l.vm.loading import HasPath
@@ -34,8 +34,6 @@ from r4l.vm.share import Share, mount
 from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
-HANGS = ("hard-lockup", "soft-lockup", "rcu-stall", "hung-task", "workqueue-lockup", "lockdep", "atomic-sleep")
-"""Kinds of complaints that explain a hang, the surest first."""
 
 
 class VM:
@@ -377,16 +375,7 @@ class VM:
             Splat: the kernel oopsed or panicked; or the command did not end in time, and a complaint explains the hang
                 (a lockup, an RCU stall, a blocked task, a deadlock).
         """
-        seen = self.klog.splat_count
-        try:
-            done = self.guest.run(command, timeout=timeout, check=False, **rest)
-        except GuestTimeout as late:
-            if why := self.why_it_hangs(seen):
-                raise why from late
-            raise
-        if done.signal is not None or self.klog.begun or self.klog.splat_count > seen:
-            self._raise_oops(seen)
-        return done.checked() if check else done
+        return commands.run(self.guest, self.klog, command, timeout=timeout, check=check, **rest)
 
     def why_it_hangs(self, seen: int) -> Splat | None:
         """Return the complaint, after the first `seen`, that explains why a command does not end, or None.
@@ -394,15 +383,7 @@ class VM:
         Args:
             seen: `klog.splat_count` before the command.
         """
-        found = self.klog.complaints(seen, settle=True)
-        return next((splat for kind in HANGS for splat in found if splat.splat_kind == kind), None)
-
-    def _raise_oops(self, seen: int) -> None:
-        """Raise a fatal complaint after the first `seen` splats, if there is one."""
-        self.klog.sync()
-        for splat in self.klog.complaints(seen, settle=True):
-            if splat.fatal:
-                raise splat
+        return commands.why_it_hangs(self.klog, seen)
 
     def popen(self, command: str | Sequence[str], **rest: Any) -> GuestProcess:
         """Start a command: see `Guest.popen`."""
@@ -475,15 +456,12 @@ class VM:
         """
         if not self.machine.shared_memory:
             raise UsageError("this machine has no devices in Python", "make it with devices=[…]")
-        self._require_hotplug()
+        require_hotplug(self.kernel)
         self._run.plugs.plug(device, self._run.qemu.monitor)
         if device not in self.devices and device not in self.cards.values():
             self.devices.append(device)
         if self.rootfs.agent:
-            place = f"/sys/bus/pci/devices/{device.address}"
-            wait = f"until test -e {place}/config; do usleep 5000; done"
-            # A guest without a processor of the host's notices nothing.
-            self.guest.run(wait, timeout=WAIT, check=True, clock=RunTime(self.pid, ours=True).now)
+            wait_for_device(self.guest, device, self._guest_clock())
 
     def unplug(self, device: Device, *, surprise: bool = False, timeout: float = WAIT) -> None:
         """Unplug a device written in Python, and wait until the guest's driver has released it.
@@ -495,16 +473,14 @@ class VM:
             UsageError: the device is not plugged in, or the machine releases none while it runs.
             GuestTimeout: the guest does not release it.
         """
-        self._require_hotplug()
+        require_hotplug(self.kernel)
         if surprise:
             device.pull()
-        # A guest without a processor of the host's releases nothing.
-        clock = RunTime(self.pid, ours=True).now
-        self._run.plugs.unplug(device, self._run.qemu.monitor, timeout, clock)
+        self._run.plugs.unplug(device, self._run.qemu.monitor, timeout, self._guest_clock())
 
-    def _require_hotplug(self) -> None:
-        if why := fixed(self.kernel):
-            raise UsageError(why, "give the device when the machine is made, or use another kernel")
+    def _guest_clock(self) -> Callable[[], float]:
+        """Return a clock that stands while the guest has no processor of the host: it notices no device then."""
+        return RunTime(self.pid, ours=True).now
 
     @property
     def ssh(self) -> Ssh:
