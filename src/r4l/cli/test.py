@@ -16,9 +16,9 @@ from r4l.cli.json_option import json_option
 from r4l.cli.options import config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
-from r4l.errors import UsageError
 from r4l.foreground import run_here
 from r4l.module import built_by
+from r4l.paths import require_folder
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.testing.exitcodes import EXIT_CODES
@@ -47,8 +47,7 @@ def command(
     pytest. Exit code 123: a test failed; 121: the driver does not build, which is reported once and not by each test.
     """
     where = folder or Path()
-    if not where.is_dir():
-        raise UsageError(f"{where} is not a folder", "name the folder of the driver")
+    require_folder(where, "name the folder of the driver")
     elsewhere = any(argument.startswith("--r4l-module") for argument in pytest_arguments)
     if built_by(where) and not elsewhere:
         with Stages() as stages:

@@ -18,7 +18,7 @@ from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
-from r4l.paths import require_for_make, require_text
+from r4l.paths import require_folder, require_for_make, require_text
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
@@ -49,8 +49,7 @@ def folders_of(folder: Path) -> Tree:
         BuildError: no Rust module can be built against the build folder.
     """
     folder = folder.expanduser().absolute()
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "give a kernel's source tree or build folder")
+    require_folder(folder, "give a kernel's source tree or build folder")
     require_for_make(folder, "move the tree to another folder")
     if _is_source(folder):
         return Tree(folder, folder if (folder / ".config").exists() else None)

@@ -38,7 +38,7 @@ from r4l.module.products import is_within
 from r4l.module.repository import repository_of
 from r4l.module.shipped import with_kernels_own
 from r4l.module.view import visible
-from r4l.paths import require_for_make
+from r4l.paths import followed, require_folder, require_for_make
 from r4l.process import Say, quiet
 
 __all__ = ["BuiltModule", "Module", "built_by", "kbuild_of", "visible"]
@@ -62,7 +62,7 @@ class Module:
     config: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, folder: str | Path, config: Mapping[str, str] | None = None) -> None:
-        object.__setattr__(self, "folder", Path(folder).resolve())
+        object.__setattr__(self, "folder", followed(Path(folder)))
         object.__setattr__(self, "config", options(config or {}))
 
     def require_kbuild(self) -> Path:
@@ -71,8 +71,7 @@ class Module:
         Raises:
             UsageError: the folder does not exist, or holds no module.
         """
-        if not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is not a folder", "give the folder that holds the module's Kbuild")
+        require_folder(self.folder, "give the folder that holds the module's Kbuild")
         require_for_make(self.folder, "move the module to another folder")
         file = built_by(self.folder)
         if file:

@@ -23,7 +23,7 @@ def modules_of(place: Path) -> list[Path]:
     """
     names = _text(place / "modules.order").split()
     for name in names:
-        if "\0" in name or not Path(name).name:
+        if "\0" in name or Path(name).name in ("", ".."):
             raise BuildError(f"modules.order names {name!a}, which is no file", "have Kbuild write it")
     return [(place / name).with_suffix(".ko") for name in names]
 

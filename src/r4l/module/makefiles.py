@@ -11,7 +11,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.module.view import visible
-from r4l.paths import followed, leads_to_file, leads_to_folder
+from r4l.paths import followed, is_below, leads_to_file, leads_to_folder
 
 OBJECTS = re.compile(r"^(?>[^#\n]*?(?<![\w-])obj-[my$])[^=\n]*+=", re.MULTILINE)
 """Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
@@ -111,7 +111,7 @@ def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Pat
     return sorted(
         place
         for place in found
-        if not place.is_relative_to(folder) and any(place.is_relative_to(root) for root in seen) and _has_sources(place)
+        if not is_below(place, folder) and any(is_below(place, root) for root in seen) and _has_sources(place)
     )
 
 
@@ -152,7 +152,7 @@ def _included(
         depth: number of files through which this one is included.
     """
     file = followed(makefile)
-    if file in known or not any(file.is_relative_to(root) for root in (folder, *seen)):
+    if file in known or not any(is_below(file, root) for root in (folder, *seen)):
         return
     known.add(file)
     try:

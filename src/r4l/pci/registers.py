@@ -180,7 +180,7 @@ class Register(Declared):
             taken[name] = field.mask
 
     def _require_access(self, where: str, access: AccessType) -> None:
-        if access not in AccessType and access not in COMBINED:
+        if access not in tuple(AccessType) and access not in COMBINED:
             raise self.wrong(f"has{where} the access {access}, which excludes itself", "RC goes with W1C, W1S and RW")
 
     def _rules(self) -> dict[AccessType, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
+from r4l.paths import require_folder
 from r4l.vm.live import LiveVM
 
 MODULES = {"9p": "CONFIG_9P_FS", "9pnet_virtio": "CONFIG_NET_9P_VIRTIO"}
@@ -38,8 +39,7 @@ class Share:
     writable: bool = False
 
     def __post_init__(self) -> None:
-        if not self.host.is_dir():
-            raise UsageError(f"{self.host} is not a folder", "name a folder of this computer to share with the guest")
+        require_folder(self.host, "name a folder of this computer to share with the guest")
         if not self.guest.startswith("/"):
             raise UsageError(f"{self.guest!r} is not an absolute path in the guest", "write one such as /mnt")
         object.__setattr__(self, "host", self.host.resolve())

@@ -68,7 +68,7 @@ class Project:
         Raises:
             UsageError: the folder contains no module.
         """
-        module = Module(folder.resolve())
+        module = Module(folder)
         kbuild = module.require_kbuild()
         takes_kit = "R4L_KIT" in text_or_none(kbuild)
         checkout = resources.checkout()
