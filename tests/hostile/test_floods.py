@@ -24,7 +24,7 @@ FLOOD = f"l='{NOISE}'; for i in 1 2 3 4 5 6; do l=$l$l; done; for i in $(seq 40)
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small bounds for all sizes."""
-    for name in ("vm.console.LOG_LIMIT", "vm.floods.LOG_LIMIT", "vm.captures.LARGEST", "vm.floods.LARGEST"):
+    for name in ("vm.console.LOG_LIMIT", "vm.floods.LOG_LIMIT", "vm.written.LARGEST", "vm.floods.LARGEST"):
         monkeypatch.setattr(f"r4l.{name}", SMALL)
     monkeypatch.setattr("r4l.klog.log.CHARACTERS_KEPT", SMALL)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Output of a guest that wrote too much: what of console, log and captures was dropped."""
+"""Output of a guest that wrote too much: what of console, logs and captures was dropped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from r4l.net import Wire
 from r4l.net.pcap import LARGEST
 from r4l.vm.console import LOG_LIMIT
 from r4l.vm.running import RunningMachine
+from r4l.vm.written import QEMU_LOG_LIMIT
 
 
 def described(run: RunningMachine, wires: Mapping[int, Wire]) -> list[str]:
@@ -25,7 +26,11 @@ def described(run: RunningMachine, wires: Mapping[int, Wire]) -> list[str]:
         said.append("the guest logged more than is kept in memory, and its first lines are in its console only")
     if run.klog.dropped:
         said.append(f"the kernel dropped {run.klog.dropped} messages, faster than its console")
-    full = run.captures.full | {index for index, wire in wires.items() if wire.uncaptured}
+    if run.written.log_cut:
+        said.append(
+            f"QEMU logged more than {QEMU_LOG_LIMIT >> 20} MiB of the guest's mistakes, and the rest was dropped"
+        )
+    full = run.written.full | {index for index, wire in wires.items() if wire.uncaptured}
     for index in sorted(full):
         said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest was not captured")
     return said

@@ -23,7 +23,6 @@ from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.blame import RunTime, starved
-from r4l.vm.captures import CaptureBound
 from r4l.vm.devices import Plugs, unreported
 from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.last_words import LastWords
@@ -31,6 +30,7 @@ from r4l.vm.machine import Machine
 from r4l.vm.oops import OopsTimer
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
+from r4l.vm.written import WrittenBound
 
 DRAIN = 2.0
 """Seconds of its own time in which a guest must answer before it is ended, so that its log is complete."""
@@ -60,7 +60,7 @@ class RunningMachine:
     link: Link
     guest: Guest
     cables: Mapping[int, Cable]
-    captures: CaptureBound
+    written: WrittenBound
     plugs: Plugs
 
     def __init__(
@@ -128,7 +128,7 @@ class RunningMachine:
                 on_exit=self._on_exit,
                 failed=self._failed,
             )
-            self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures, self._failed)
+            self.written = WrittenBound(self.qemu.monitor, self.qemu.captures, self.qemu.log, self._failed)
             self.link = Link(self.qemu.agent_socket.ours)
             self.guest = Guest(self.link, self.context)
             self._launched.set()
@@ -144,7 +144,7 @@ class RunningMachine:
         self._closing = self._undone = True
         # Threads that follow the machine wait for its launch.
         self._launched.set()
-        for part in ("captures", "link"):
+        for part in ("written", "link"):
             if part in vars(self):
                 getattr(self, part).close()
         if "qemu" in vars(self):
@@ -204,7 +204,7 @@ class RunningMachine:
             self._closing = True
             self._oops.close()
             self._last_words.close()
-        self.captures.close()
+        self.written.close()
         # End QEMU first: it would log an error if the agent's socket were closed while it runs.
         self.qemu.end()
         self.link.close()

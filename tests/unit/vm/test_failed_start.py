@@ -87,7 +87,7 @@ def test_a_part_that_cannot_be_made_leaves_no_qemu(
     assert started[0].wait(20) == -9
 
 
-@pytest.mark.parametrize("part", ["CaptureBound", "Link", "Guest"])
+@pytest.mark.parametrize("part", ["WrittenBound", "Link", "Guest"])
 def test_a_launch_that_fails_late_leaves_no_qemu(
     part: str, toolchain: Any, tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bound the size of QEMU's captures: one that grows too large is ended, and the guest goes on."""
+"""Bound the size of the files that QEMU writes, its captures and its log; the guest goes on."""
 
 from __future__ import annotations
 
@@ -17,32 +17,39 @@ from r4l.vm.qmp import Monitor
 
 PERIOD = 0.25
 """Seconds between two checks. An emulated card writes some ten MiB in that time."""
+LOG_PERIOD = 2.0
+"""Seconds between two checks of QEMU's log alone, to which a guest's mistakes add some MiB a second at most."""
+QEMU_LOG_LIMIT = 4 << 20
+"""Bytes that are kept of QEMU's log, the first ones."""
 SPARE = 16 << 20
 """Bytes that a capture's disk must have free: QEMU ends a capture in silence that it cannot write (net/dump.c)."""
 
 
-class CaptureBound:
-    """Ends captures that have grown to `LARGEST` bytes, until it is closed.
+class WrittenBound:
+    """Ends captures that have grown to `LARGEST` bytes and cuts QEMU's log, until it is closed.
 
     Args:
         monitor: of the QEMU that writes them.
         captures: the files, by the cards' indices.
+        log: QEMU's own output, opened for appending.
         failed: called with an exception that ends the checks.
 
     Attributes:
         full: cards whose captures were ended.
+        log_cut: True once a part of the log was dropped.
     """
 
-    def __init__(self, monitor: Monitor, captures: Mapping[int, Path], failed: Failed) -> None:
+    def __init__(self, monitor: Monitor, captures: Mapping[int, Path], log: Path, failed: Failed) -> None:
         self.full: set[int] = set()
-        self._monitor, self._captures = monitor, dict(captures)
+        self.log_cut = False
+        self._monitor, self._captures, self._log = monitor, dict(captures), log
         self._over = threading.Event()
-        self._thread = threading.Thread(target=guarded(self._watch, failed), name="r4l-captures", daemon=True)
-        if captures:
-            self._thread.start()
+        self._thread = threading.Thread(target=guarded(self._watch, failed), name="r4l-written", daemon=True)
+        self._thread.start()
 
     def _watch(self) -> None:
-        while self._captures and not self._over.wait(PERIOD):
+        while not self._over.wait(PERIOD if self._captures else LOG_PERIOD):
+            self._cut_log()
             for folder in {path.parent for path in self._captures.values()}:
                 _require_room(folder)
             for index, path in list(self._captures.items()):
@@ -54,11 +61,18 @@ class CaptureBound:
                         self.full.add(index)
                         del self._captures[index]
 
+    def _cut_log(self) -> None:
+        # QEMU appends, so it goes on at the new end.
+        with contextlib.suppress(FileNotFoundError):
+            if self._log.stat().st_size > QEMU_LOG_LIMIT:
+                os.truncate(self._log, QEMU_LOG_LIMIT)
+                self.log_cut = True
+
     def close(self) -> None:
-        """Stop the checks."""
+        """Stop the checks, after a last one of the log."""
         self._over.set()
-        if self._thread.ident:
-            self._thread.join()
+        self._thread.join()
+        self._cut_log()
 
 
 def _require_room(folder: Path) -> None:
