@@ -130,8 +130,8 @@ def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
     started: list[VM] = []
     make = machines.machine
 
-    def machine(ready: Ready) -> VM:
-        started.append(make(ready))
+    def machine(ready: Ready, cpus: int | None = None) -> VM:
+        started.append(make(ready, cpus))
         return started[-1]
 
     monkeypatch.setattr(machines, "machine", machine)

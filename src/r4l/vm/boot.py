@@ -78,8 +78,9 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
             if panic := _panic(klog, booted=False):
                 # After a panic, a slow host needs time to end the guest's CPUs; with panic=0 nothing ends.
                 raise panic
-            if any(NO_AGENT.search(record.text) for record in klog.records()):
-                raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)
+        # init says so each second, so the guest is never quiet.
+        if any(NO_AGENT.search(record.text) for record in klog.records()):
+            raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)
         if quiet < patience.silence and ran < patience.total:
             return
         if qemu.console.received == 0:
