@@ -64,8 +64,9 @@ const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 /// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// Number of free descriptors at which a stopped queue is woken.
-const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
+/// Number of free descriptors at which a stopped queue is woken. The smallest ring has them
+/// (`desc::MIN`).
+pub(crate) const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 
 /// State that both ends of the ring share.
 struct Ring<'bound> {
