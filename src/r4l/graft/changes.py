@@ -12,6 +12,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.graft.texts import insertion
+from r4l.paths import require_bytes
 
 
 @dataclass
@@ -124,8 +125,12 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
 
 
 def read_exactly(path: Path) -> str:
-    """Return the text of a file of the tree, whose line ends, and bytes that are not UTF-8, `write` writes again."""
-    return path.read_bytes().decode("utf-8", "surrogateescape")
+    """Return the text of a file of the tree, whose line ends, and bytes that are not UTF-8, `write` writes again.
+
+    Raises:
+        OSError, UsageError: as for `require_bytes`.
+    """
+    return require_bytes(path).decode("utf-8", "surrogateescape")
 
 
 def lines_of(text: str) -> list[str]:

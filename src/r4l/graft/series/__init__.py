@@ -16,6 +16,7 @@ from r4l.graft import driver
 from r4l.graft.series import mail, table
 from r4l.graft.series.states import Series
 from r4l.kernel import tree as trees
+from r4l.paths import require_text
 from r4l.toolchain import Grant, Toolchain
 
 __all__ = ["SeriesResult", "series"]
@@ -103,9 +104,7 @@ def rustfmt(toolchain: Toolchain, source: Path, files: dict[str, str], work: Pat
     Raises:
         EnvironmentFault: rustfmt does not understand a file.
     """
-    for path, text in files.items():
-        (work / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / path).write_text(text, encoding="utf-8")
+    written = [mail.put(work, path, text) for path, text in files.items()]
     shutil.copyfile(source / ".rustfmt.toml", work / ".rustfmt.toml")
     grant = Grant("series: rustfmt", writes=(work,))
     argv: list[str | Path] = [
@@ -114,17 +113,17 @@ def rustfmt(toolchain: Toolchain, source: Path, files: dict[str, str], work: Pat
         "2021",
         "--config-path",
         work / ".rustfmt.toml",
-        *(work / path for path in files),
+        *written,
     ]
     done = toolchain.run(argv, grant, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace")
         raise EnvironmentFault("rustfmt does not understand the series", "report this as a bug", detail=said)
-    return {path: (work / path).read_text(encoding="utf-8") for path in files}
+    return {path: file.read_text(encoding="utf-8") for path, file in zip(files, written, strict=True)}
 
 
 def _require_version(source: Path, oldest: tuple[int, ...]) -> None:
-    makefile = (source / "Makefile").read_text(encoding="utf-8")
+    makefile = require_text(source / "Makefile", "replace")
     found = [re.search(rf"^{name} = (\d+)$", makefile, re.MULTILINE) for name in ("VERSION", "PATCHLEVEL")]
     version = tuple(int(match[1]) for match in found if match)
     if version < oldest:

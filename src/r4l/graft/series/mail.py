@@ -12,6 +12,7 @@ from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.graft.changes import read_exactly
+from r4l.graft.inside import inside
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple
     for key, value in (("user.name", name), ("user.email", address), ("commit.gpgSign", "false")):
         _git(repository, "config", key, value)
     for path in sorted({path for mail in mails for path in mail.files}):
-        if (source / path).is_file():
-            _put(repository, path, read_exactly(source / path))
+        if inside(source, path).is_file():
+            put(repository, path, read_exactly(inside(source, path)))
     _git(repository, "add", "--all", "--force")
     _git(repository, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", "base")
     _git(repository, "checkout", "--quiet", "-b", "series")
     for mail in mails:
         for path, text in mail.files.items():
-            _put(repository, path, text)
+            put(repository, path, text)
         _git(repository, "add", "--all", "--force")
         message = f"{mail.subject}\n\n{mail.message}\n"
         _git(repository, "commit", "--quiet", "--no-verify", "--signoff", "--message", message)
@@ -82,9 +83,16 @@ def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple
     return sorted(folder.iterdir())
 
 
-def _put(repository: Path, path: str, text: str) -> None:
-    (repository / path).parent.mkdir(parents=True, exist_ok=True)
-    (repository / path).write_bytes(text.encode("utf-8", "surrogateescape"))
+def put(folder: Path, path: str, text: str) -> Path:
+    """Write a file of a series below a folder; return it.
+
+    Raises:
+        UsageError: the path leads out of the folder, or into git's own (`inside`).
+    """
+    file = inside(folder, path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return file
 
 
 def _git(folder: Path, *arguments: str, check: bool = True) -> str:

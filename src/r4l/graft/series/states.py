@@ -11,10 +11,12 @@ from pathlib import Path
 from r4l.errors import UsageError
 from r4l.graft.changes import read_exactly
 from r4l.graft.driver import Driver
+from r4l.graft.inside import inside
 from r4l.graft.series import arrivals, helpers, tree
 from r4l.graft.series.items import without
 from r4l.graft.series.rewrite import REMEDY, edited, rewrite
 from r4l.graft.series.table import DriverTable, HelperFile, KitTable, Patch
+from r4l.paths import text_or_none
 
 MAINTAINERS = "MAINTAINERS"
 BINDINGS = "rust/bindings/bindings_helper.h"
@@ -52,12 +54,12 @@ class Series:
         """Return the present text of a file of the tree.
 
         Raises:
-            UsageError: the tree has no such file.
+            UsageError: the tree has no such file, or a link to one elsewhere.
         """
         if path not in self.files:
-            if not (self.source / path).is_file():
+            if not inside(self.source, path).is_file():
                 raise UsageError(f"{self.source} has no {path}", "use the source of a kernel that the kit supports")
-            self.files[path] = read_exactly(self.source / path)
+            self.files[path] = read_exactly(inside(self.source, path))
         return self.files[path]
 
     def add_kit(self, patch: Patch) -> dict[str, str]:
@@ -102,14 +104,19 @@ class Series:
             author = self.author[0].replace("\\", "\\\\").replace('"', '\\"')
             self._new(f"{table.folder}/{target}", code.replace("{author}", author))
         for name, text in table.new.items():
+            self._require_new(f"{table.folder}/{name}")
             self.files[f"{table.folder}/{name}"] = text
         return self._finish(table.patch, before)
 
     def _new(self, path: str, code: str) -> None:
-        if path not in self.rust and (self.source / path).exists():
-            raise UsageError(f"{path} is in the kernel's tree already", "use a tree without the series")
+        if path not in self.rust:
+            self._require_new(path)
         self.rust.add(path)
         self.files[path] = code
+
+    def _require_new(self, path: str) -> None:
+        if path in self.files or inside(self.source, path).exists():
+            raise UsageError(f"{path} is in the kernel's tree already", "use a tree without the series")
 
     def _finish(self, patch: Patch, before: Mapping[str, str]) -> dict[str, str]:
         self._helpers()
@@ -124,15 +131,15 @@ class Series:
                     "use the source of a kernel that the kit supports",
                 )
             self.files[edit.file] = self.text(edit.file).replace(edit.old, edit.new)
-        new = [path for path in self.files if path not in before and not (self.source / path).exists()]
+        new = [path for path in self.files if path not in before and not inside(self.source, path).exists()]
         self._maintain(patch, new)
         return {path: text for path, text in self.files.items() if self._differs(path, text, before)}
 
     def _differs(self, path: str, text: str, before: Mapping[str, str]) -> bool:
         if path in before:
             return before[path] != text
-        file = self.source / path
-        return not file.is_file() or file.read_text(encoding="utf-8") != text
+        file = inside(self.source, path)
+        return not file.is_file() or read_exactly(file) != text
 
     def _maintain(self, patch: Patch, new: list[str]) -> None:
         wanted = patch.maintainers
@@ -155,7 +162,7 @@ class Series:
         self.placed += fresh
         for file in (entry for entry in self.table.helpers if entry.file in changed):
             path = f"rust/helpers/{file.file}"
-            if (self.source / path).is_file():
+            if inside(self.source, path).is_file():
                 texts = "\n".join(ours[name].text for name in changed[file.file])
                 self.files[path] = f"{self.text(path)}\n{texts}"
                 continue
@@ -166,7 +173,7 @@ class Series:
 
     def _theirs(self) -> set[str]:
         files = (self.source / "rust/helpers").rglob("*.c")
-        return {name for file in files for name in re.findall(r"rust_helper_(\w+)\(", file.read_text(encoding="utf-8"))}
+        return {name for file in files for name in re.findall(r"rust_helper_(\w+)\(", text_or_none(file))}
 
     def _file_of(self, name: str) -> HelperFile:
         for file in self.table.helpers:

@@ -9,6 +9,7 @@ from typing import Any
 
 from r4l import user_tables
 from r4l.errors import UsageError
+from r4l.graft.inside import require_plain
 from r4l.graft.series.rewrite import Call, Edit, RewriteRules
 
 NAME = "series.toml"
@@ -159,7 +160,7 @@ def read_kit(kit: Path) -> KitTable:
     """
     table = user_tables.read(kit / NAME, KIT)
     calls = {path: Call(**call) for path, call in table["calls"].items()}
-    patches = [_patch(entry) for entry in table["patches"]]
+    patches = [_patch(entry, kit / NAME) for entry in table["patches"]]
     placed = {*table["left_out"], *(name for patch in patches for name in patch.files)}
     for entry, patch in zip(table["patches"], patches, strict=True):
         for folder, target in entry.get("folders", {}).items():
@@ -181,7 +182,8 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
     """Read the table of a driver.
 
     Raises:
-        UsageError: the driver has no table, or the table does not have its shape.
+        UsageError: the driver has no table, or the table does not have its shape, or names a file that is not below the
+            kernel's tree or the driver's folder.
     """
     file = folder / NAME
     if not file.is_file():
@@ -192,12 +194,12 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
     table = user_tables.read(file, DRIVER)
     return DriverTable(
         rules=_rules(table, kit.rules.modules, kit.rules.calls, {}),
-        folder=table["folder"],
-        root=table["root"],
+        folder=require_plain(table["folder"], str(file)),
+        root=require_plain(table["root"], str(file)),
         symbol=table["symbol"],
-        new=table["new"],
+        new=_paths(table["new"], file),
         cover=(table["cover"]["subject"], table["cover"]["message"]),
-        patch=_patch(table["patch"]),
+        patch=_patch(table["patch"], file),
     )
 
 
@@ -206,15 +208,29 @@ def _rules(table: dict[str, Any], modules: Any, calls: Any, constants: Any) -> R
     return RewriteRules(modules, calls, constants, table.get("words", {}), edits, table.get("omitted", {}))
 
 
-def _patch(entry: dict[str, Any]) -> Patch:
+def _paths(table: dict[str, Any], where: Path) -> dict[str, Any]:
+    """Return a table after checking that its keys are paths inside of a folder."""
+    return {require_plain(path, str(where)): value for path, value in table.items()}
+
+
+def _edits(entries: list[dict[str, str]], where: Path) -> tuple[Edit, ...]:
+    return tuple(Edit(require_plain(entry["file"], str(where)), entry["old"], entry["new"]) for entry in entries)
+
+
+def _patch(entry: dict[str, Any], where: Path) -> Patch:
+    """Return a patch of a table.
+
+    Raises:
+        UsageError: a path in it is not inside of a folder.
+    """
     return Patch(
         subject=entry["subject"],
         message=entry["message"].strip(),
         maintainers=Maintainers(**entry["maintainers"]),
-        files=dict(entry.get("files", {})),
-        adds=entry.get("adds", {}),
-        earlier=tuple(Edit(**edit) for edit in entry.get("earlier", [])),
-        lines=[(line["file"], line["line"]) for line in entry.get("lines", [])],
-        changes=tuple(Edit(**edit) for edit in entry.get("changes", [])),
+        files={name: require_plain(path, str(where)) for name, path in _paths(entry.get("files", {}), where).items()},
+        adds=_paths(entry.get("adds", {}), where),
+        earlier=_edits(entry.get("earlier", []), where),
+        lines=[(require_plain(line["file"], str(where)), line["line"]) for line in entry.get("lines", [])],
+        changes=_edits(entry.get("changes", []), where),
         headers=entry.get("headers", []),
     )
