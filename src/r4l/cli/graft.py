@@ -113,7 +113,12 @@ def command(
         console.print(f"  [dim]~[/] {escape(file)}")
     if removing:
         return
-    first = f"cd {tree} && git am {patch.absolute()}; then set" if patch else "next: set"
+    if done.author:
+        console.print(
+            f"[yellow]note:[/] git knows no name and address of yours, and the patch is from {escape(done.author)}: "
+            "git config user.name and user.email, then write it again"
+        )
+    first = f"cd {tree} && {done.apply} {patch.absolute()}; then set" if patch else "next: set"
     console.print(
         f"{escape(first)} CONFIG_{done.symbol}=y or =m, and build the kernel: "
         f"{called(anywhere=True)} kernel build --help"

@@ -17,6 +17,7 @@ from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
 from r4l.cli.options import config_option, kernel_option
 from r4l.errors import UsageError, VerdictError
+from r4l.graft import git as graft_git
 from r4l.ide import EditorFiles, check, owned
 from r4l.ide.check import Understood
 from r4l.module import Module
@@ -181,6 +182,11 @@ def not_ignored(folder: Path, made: Iterable[Path]) -> list[Path]:
         return inside
     # The folder's own .git/config may name a program for git to run.
     git = ["git", "-c", "core.fsmonitor=false", "-C", str(folder)]
-    if subprocess.run([*git, "rev-parse"], capture_output=True, check=False).returncode != 0:
+    own = graft_git.environment()
+    if subprocess.run([*git, "rev-parse"], capture_output=True, check=False, env=own).returncode != 0:
         return []
-    return [path for path in inside if subprocess.run([*git, "check-ignore", "-q", path], check=False).returncode != 0]
+    return [
+        path
+        for path in inside
+        if subprocess.run([*git, "check-ignore", "-q", path], check=False, env=own).returncode != 0
+    ]

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from r4l import home
-from r4l.errors import EnvironmentFault, UsageError
+from r4l.errors import EnvironmentFault, R4LError, UsageError
 from r4l.graft import depends, driver, git, kit, place, texts
 from r4l.graft.changes import Changes, take_back
 from r4l.graft.depends import Needs
@@ -31,6 +33,8 @@ class Graft:
         new, changed: paths of files in the tree.
         commit: id of the commit, if one was made.
         kit: True if the kit was added or removed too.
+        apply: command that makes a commit of the patch, if one was written.
+        author: the patch's author, where git knew none and the login's name is in its place.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Graft:
     changed: tuple[str, ...]
     kit: bool
     commit: str | None = None
+    apply: str | None = None
+    author: str | None = None
 
 
 def graft(
@@ -80,8 +86,13 @@ def graft(
         )
         message = _message(found, where, with_kit=with_kit)
         if patch is not None:
-            _write_patch(patch, git.patch_head(message) + both.diff(source))
-            return done
+            known_author = git.identity(source)
+            author = known_author or git.login()
+            text = git.patch_head(message, author) + both.diff(source)
+            _write_patch(patch, text)
+            # Without the option, git takes carriage returns at the ends of a mail's lines for the mail's own.
+            apply = "git am --keep-cr" if "\r\n" in text else "git am"
+            return replace(done, apply=apply, author=None if known_author else "{} <{}>".format(*author))
         commit = git.is_top(source) if commit is None else commit
         if commit:
             git.require_clean(source, both.paths)
@@ -104,16 +115,21 @@ def graft(
         _put(record, entries, both)
         if not commit:
             return done
+        before = git.head(source)
         try:
-            identity = git.commit(source, both.paths, list(both.files), message)
-        except BaseException:
-            _take_out(record, entries)
-            git.forget(source, list(both.files))
+            git.commit(source, both.paths, list(both.files), message)
+        except BaseException as error:
+            # An interrupt may come when the commit is made; to take its files out then would change the work tree.
+            if not git.has_committed(source, before, both.paths):
+                with _also(error, "the driver stays in the tree"):
+                    _take_out(record, entries)
+                with _also(error, "git's index has the new files"):
+                    git.forget(source, list(both.files))
+                raise
+            _mark_committed(record, entries)
             raise
-        for entry in entries:
-            entry.committed = True
-        record.save()
-        return Graft(done.name, done.folder, done.symbol, done.new, done.changed, done.kit, identity)
+        _mark_committed(record, entries)
+        return replace(done, commit=git.head(source))
 
 
 def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
@@ -150,16 +166,20 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
             git.require_clean(source, [*new, *changed])
         _take_out(record, entries)
         message = f"{entry.folder}: remove {entry.name}\n"
-        identity = None
-        if commit:
-            try:
-                identity = git.commit(source, [*new, *changed], [], message)
-            except BaseException:
-                git.restore(source, [*new, *changed])
+        done = Graft(entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1)
+        if not commit:
+            return done
+        before = git.head(source)
+        try:
+            git.commit(source, [*new, *changed], [], message)
+        except BaseException as error:
+            if not git.has_committed(source, before, [*new, *changed]):
+                with _also(error, "the driver's files are not restored"):
+                    git.restore(source, [*new, *changed])
                 record.entries += entries
                 record.mark(entries, whole=True)
-                raise
-        return Graft(entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1, identity)
+            raise
+        return replace(done, commit=git.head(source))
 
 
 def _source(tree: Path, found: Driver) -> Path:
@@ -203,6 +223,22 @@ def _write_patch(patch: Path, text: str) -> None:
         write_named(patch, text)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {patch}: {error.strerror}", "give another file") from error
+
+
+@contextlib.contextmanager
+def _also(error: BaseException, consequence: str) -> Iterator[None]:
+    """Add an error of the block, which mends the consequences of another one, to that one's text."""
+    try:
+        yield
+    except R4LError as further:
+        if isinstance(error, R4LError):
+            error.detail = f"{error.detail}\n{consequence}: {further.cause}; {further.remedy}".lstrip()
+
+
+def _mark_committed(record: GraftRecord, entries: list[GraftEntry]) -> None:
+    for entry in entries:
+        entry.committed = True
+    record.save()
 
 
 def _put(record: GraftRecord, entries: list[GraftEntry], changes: Changes) -> None:

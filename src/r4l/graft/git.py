@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,25 @@ from email.utils import formatdate
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
+
+OF_ANOTHER = frozenset(
+    {
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_DIR", "GIT_GRAFT_FILE"),
+        *("GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE"),
+        *("GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE"),
+        "GIT_WORK_TREE",
+    }
+)
+"""Variables that name a repository (`git rev-parse --local-env-vars`), without those of the user's settings, which
+git's own calls in submodules keep, too."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for git in a folder that is named to it.
+
+    A hook, and `git rebase --exec`, have variables that lead git from that folder to the repository that they run for.
+    """
+    return {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
 
 
 def is_top(tree: Path) -> bool:
@@ -29,14 +49,32 @@ def require_clean(tree: Path, paths: list[str]) -> None:
     top = _git(tree, "rev-parse", "--show-toplevel").stdout.strip()
     if Path(top).resolve() != tree.resolve():
         raise UsageError(f"{tree} is not the top of a git repository", "leave out --commit, or use --patch FILE")
-    dirty = _git(tree, "status", "--porcelain", "--untracked-files=all", "--", *paths).stdout.splitlines()
+    dirty = _dirty(tree, paths)
     if dirty:
         files = ", ".join(line[3:] for line in dirty[:4]) + (" …" if len(dirty) > 4 else "")
         raise UsageError(f"{files} in {tree} has uncommitted changes", "commit or stash them first, or use --no-commit")
 
 
-def commit(tree: Path, paths: list[str], new: list[str], message: str) -> str:
-    """Commit the given paths and nothing else; return the commit's id.
+def head(tree: Path) -> str:
+    """Return the id of the last commit; empty if there is none."""
+    return _git(tree, "rev-parse", "--verify", "--quiet", "HEAD", check=False).stdout.strip()
+
+
+def has_committed(tree: Path, before: str, paths: list[str]) -> bool:
+    """True if the changes of some paths are in a commit, though the call that made it was interrupted.
+
+    Args:
+        before: the last commit before that call.
+    """
+    return head(tree) != before and not _dirty(tree, paths)
+
+
+def _dirty(tree: Path, paths: list[str]) -> list[str]:
+    return _git(tree, "status", "--porcelain", "--untracked-files=all", "--", *paths).stdout.splitlines()
+
+
+def commit(tree: Path, paths: list[str], new: list[str], message: str) -> None:
+    """Commit the given paths and nothing else.
 
     Args:
         new: those of the paths that git does not track yet.
@@ -48,7 +86,6 @@ def commit(tree: Path, paths: list[str], new: list[str], message: str) -> str:
         # --intent-to-add registers the names only: the content never enters the user's index before the commit.
         _git(tree, "add", "--intent-to-add", "--", *new)
     _git(tree, "commit", "--quiet", "--only", "--message", message, "--", *paths)
-    return _git(tree, "rev-parse", "HEAD").stdout.strip()
 
 
 def restore(tree: Path, paths: list[str]) -> None:
@@ -61,10 +98,14 @@ def forget(tree: Path, new: list[str]) -> None:
     _git(tree, "reset", "--quiet", "--", *new)
 
 
-def patch_head(message: str) -> str:
-    """Return the head of a mail with a patch, in the format of `git format-patch`."""
+def patch_head(message: str, author: tuple[str, str]) -> str:
+    """Return the head of a mail with a patch, in the format of `git format-patch`.
+
+    Args:
+        author: name and address.
+    """
     subject, _, body = message.partition("\n\n")
-    name, address = _identity()
+    name, address = author
     lines = [
         "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001",
         f"From: {name if name.isascii() else Header(name, 'utf-8').encode()} <{address}>",
@@ -81,20 +122,50 @@ def patch_head(message: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _identity() -> tuple[str, str]:
-    if shutil.which("git"):
-        done = subprocess.run(
-            ["git", "var", "GIT_AUTHOR_IDENT"], capture_output=True, text=True, check=False, encoding="utf-8"
-        )
-        match = re.match(r"(.*) <(.*)> \d+ [+-]\d+$", done.stdout.strip())
-        if done.returncode == 0 and match:
-            return match[1], match[2]
-    return getpass.getuser(), f"{getpass.getuser()}@localhost"
+def identity(tree: Path) -> tuple[str, str] | None:
+    """Return the user's name and address as git has them in a tree; None if git is missing or does not know both.
+
+    Raises:
+        UsageError: the name or the address is not UTF-8.
+    """
+    if not shutil.which("git"):
+        return None
+    done = _git(tree, "var", "GIT_AUTHOR_IDENT", check=False)
+    match = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", done.stdout.strip())
+    return author_of(match) if done.returncode == 0 and match else None
 
 
-def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def author_of(match: re.Match[str]) -> tuple[str, str]:
+    """Return the name and the address that git said.
+
+    Raises:
+        UsageError: one of them is not UTF-8.
+    """
+    try:
+        match[0].encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the name or the address that git has for you is not UTF-8: {match[1]!a}, {match[2]!a}",
+            'git config --global user.name "Your Name"; git config --global user.email you@example.org',
+        ) from error
+    return match[1], match[2]
+
+
+def login() -> tuple[str, str]:
+    """Return name and address of a user whom git does not know: those of the login, which a container may not have."""
+    try:
+        name = getpass.getuser()
+    # OSError: since Python 3.13.
+    except (KeyError, ImportError, OSError):
+        name = str(os.getuid())
+    return name, f"{name}@localhost"
+
+
+def _git(tree: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     if not shutil.which("git"):
         raise EnvironmentFault("git is not installed", "apt-get install git, or use --patch FILE")
+    # Errors of git are told apart by their words; those of the user's hooks are for the user.
+    language = {} if arguments[0] == "commit" else {"LC_ALL": "C"}
     done = subprocess.run(
         # A stranger's tree may name a program there, which each of these commands would run.
         ["git", "-c", "core.fsmonitor=false", "-C", str(tree), *arguments],
@@ -102,13 +173,17 @@ def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         encoding="utf-8",
+        # A hook may print anything.
+        errors="surrogateescape" if arguments[0] == "var" else "replace",
+        env={**environment(), **language, "GIT_LITERAL_PATHSPECS": "1"},
     )
-    if done.returncode != 0:
+    if check and done.returncode != 0:
         if "not a git repository" in done.stderr:
             raise UsageError(f"{tree} is not a git repository", "leave out --commit, or use --patch FILE")
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
+        reasons = [line for line in said if line.strip() and not line.startswith("hint:")] or said
         raise EnvironmentFault(
-            f"git {arguments[0]} failed in {tree}: {said[-1]}",
+            f"git {arguments[0]} failed in {tree}: {reasons[-1]}",
             "do what git asks for, or use --no-commit",
             detail="\n".join(said),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.graft import git
 from r4l.graft.changes import read_exactly
 from r4l.graft.inside import inside
 
@@ -34,7 +35,7 @@ def identity(tree: Path) -> tuple[str, str]:
 
     Raises:
         EnvironmentFault: git is not installed.
-        UsageError: git knows no name or no address.
+        UsageError: git knows no name or no address, or one that is not UTF-8.
     """
     if not shutil.which("git"):
         raise EnvironmentFault("git is not installed", "apt-get install git")
@@ -45,7 +46,7 @@ def identity(tree: Path) -> tuple[str, str]:
             "git knows no name and address to sign the patches with",
             'git config --global user.name "Your Name"; git config --global user.email you@example.org',
         )
-    return match[1], match[2]
+    return git.author_of(match)
 
 
 def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple[str, str], work: Path) -> list[Path]:
@@ -106,7 +107,8 @@ def _git(folder: Path, *arguments: str, check: bool = True) -> str:
         text=True,
         check=False,
         encoding="utf-8",
-        env=own if check else None,
+        errors="replace" if check else "surrogateescape",
+        env=own if check else git.environment(),
     )
     if check and done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
