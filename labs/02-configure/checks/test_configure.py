@@ -235,7 +235,7 @@ def in_tree(copy: Copy, trial: Trial, kconfig: str, folder: Path) -> InTree:
     makefile = taken(folder, "Makefile")
     for file, line in PARENTS.items():
         text = (copy.kernel.source / PLACE.parent / file).read_text(encoding="utf-8")
-        at, block = insertion(text, line)
+        at, block = insertion(text, line, file)
         copy.put(PLACE.parent / file, text[:at] + block + text[at:])
     driver = (folder / f"{NAME}.rs").read_text(encoding="utf-8")
     for file, text in (("Kconfig", kconfig), ("Makefile", makefile), (f"{NAME}.rs", driver)):

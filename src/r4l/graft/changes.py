@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from r4l.errors import UsageError
+from r4l.graft.inside import inside
 from r4l.graft.texts import insertion
-from r4l.paths import require_bytes
+from r4l.paths import followed, require_bytes
 
 
 @dataclass
@@ -33,14 +34,17 @@ class Changes:
     def add_block(self, tree: Path, path: str, block: str) -> None:
         """Add a block of text to an existing file, at the place that `insertion` determines.
 
+        If the path is a link, the block is for the file that it leads to, which git and patches can change.
+
         Raises:
-            UsageError: the file contains the block already.
+            UsageError: the file contains the block already, or the link leads out of the tree.
         """
+        path = inside(tree, path).relative_to(followed(tree)).as_posix()
         text = read_exactly(tree / path)
         newline = "\r\n" if text.count("\r\n") > text.count("\n") / 2 else "\n"
         if block.replace("\n", newline) in text:
             raise UsageError(f"{path} has {block.strip()!r} already", "take it out first")
-        self.blocks.append((path, insertion(text, block)[1].replace("\n", newline)))
+        self.blocks.append((path, insertion(text, block, path)[1].replace("\n", newline)))
 
     @property
     def changed(self) -> list[str]:
@@ -58,7 +62,7 @@ class Changes:
         for path in self.changed:
             before = after = read_exactly(tree / path)
             for block in (text for other, text in self.blocks if other == path):
-                at, _ = insertion(after, block)
+                at, _ = insertion(after, block, path)
                 after = after[:at] + block + after[at:]
             texts[path] = (before, after)
         return dict(sorted(texts.items()))
@@ -100,8 +104,10 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
         whole: True if all changes were made; False if an interrupt may have left a part of them.
 
     Raises:
-        UsageError: a file or block was changed since; the tree is then left as it is.
+        UsageError: a file or block was changed since, or a link leads out of the tree; the tree is then left as it is.
     """
+    for path in [*hashes, *(path for path, _ in blocks)]:
+        inside(tree, path)
     changed = [path for path, known in hashes.items() if (tree / path).exists() and _hash_at(tree / path) != known]
     if changed:
         raise UsageError(
@@ -140,7 +146,7 @@ def lines_of(text: str) -> list[str]:
 
 def hash_of(text: str) -> str:
     """Return the SHA-256 of a text, to detect changes."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _hash_at(path: Path) -> str:
@@ -148,7 +154,8 @@ def _hash_at(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file by renaming: readers see the old or the new text, and hard links keep the old one."""
+    """Write a file by renaming: readers see the old or the new text, and hard links keep the old one. A link stays."""
+    path = followed(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 import textwrap
+from pathlib import PurePosixPath
 
 from r4l.graft.depends import Needs
 from r4l.graft.driver import Driver
+from r4l.graft.kconfig_file import wrapped
 from r4l.graft.place import Place
 
 LICENSE = "# SPDX-License-Identifier: GPL-2.0-only\n"
+CHECK = re.compile(r"^ifndef R4L_KIT\n", re.MULTILINE)
 KIT_IN_TREE = "$(srctree)/rust/kit"
 
 
@@ -37,10 +40,11 @@ def quoted(text: str) -> str:
 
 def makefile(driver: Driver, symbol: str) -> str:
     """Return the Makefile of the driver's own folder: its Kbuild with `obj-m` replaced by the option."""
-    text = re.sub(r"^ifndef R4L_KIT\n.*?^endif\n", "", driver.kbuild, flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"^\s*(?:export\s+)?R4L_KIT\s*[?:]?=.*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^(\s*)obj-m\b", rf"\1obj-$(CONFIG_{symbol})", text, flags=re.MULTILINE)
+    text = _without_check(driver.kbuild)
+    text = re.sub(r"^[ \t]*+(?:export[ \t]++)?R4L_KIT[ \t]*+[?:]?=.*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^([ \t]*+)obj-m\b", rf"\1obj-$(CONFIG_{symbol})", text, flags=re.MULTILINE)
     text = re.sub(r"^include \$[({]R4L_KIT[)}]/", f"include {KIT_IN_TREE}/", text, flags=re.MULTILINE)
+    # The name by which scripts/Makefile.lib has the flags of an object: its path in the folder.
     stem = driver.root.removesuffix(".rs")
     if driver.rust and stem != driver.name:
         # The crates of two drivers may both be called main. Built into one kernel, their symbols must differ.
@@ -67,12 +71,30 @@ def makefile_line(driver: Driver, place: Place) -> str:
     return f"obj-$(CONFIG_{place.symbol}) += {place.folder.name + '/' if place.own else driver.name + '.o'}\n"
 
 
-def insertion(text: str, block: str) -> tuple[int, str]:
+def _without_check(text: str) -> str:
+    """Return a Kbuild without its checks that R4L_KIT is set (templates of `r4l new` have one)."""
+    kept: list[str] = []
+    at = 0
+    while match := CHECK.search(text, at):
+        end = text.find("\nendif\n", match.end() - 1)
+        if end < 0:
+            break
+        kept.append(text[at : match.start()])
+        at = end + len("\nendif\n")
+    return "".join([*kept, text[at:]])
+
+
+def insertion(text: str, block: str, path: str) -> tuple[int, str]:
     """Return the offset of a block in a Kconfig or Makefile, and the block with its blank lines.
 
-    The place is before the final `endif` or `endmenu` that wraps the file, else its end.
+    The place is the file's end; in a Kconfig, it is before the final line that closes a menu or a condition around the
+    whole file (`wrapped`).
+
+    Args:
+        path: the file's.
     """
-    last = text.rstrip().rpartition("\n")[2]
-    if re.match(r"(endif|endmenu)\b", last):
-        return text.rstrip().rfind(last), block + ("" if block.endswith("\n\n") else "\n")
-    return len(text), block if text.endswith("\n") or not text else "\n" + block
+    if PurePosixPath(path).name.startswith("Kconfig") and (at := wrapped(text)) is not None:
+        return at, block + ("" if block.endswith("\n\n") else "\n")
+    # The backslash of the last line would take the block for its own.
+    goes_on = text.rstrip("\r\n").endswith("\\")
+    return len(text), ("" if text.endswith("\n") or not text else "\n") + ("\n" if goes_on else "") + block
