@@ -17,7 +17,7 @@ from r4l.graft.driver import Driver
 from r4l.graft.place import Place
 from r4l.graft.record import GraftEntry, GraftRecord, lock_name
 from r4l.kernel import tree as trees
-from r4l.paths import write_named
+from r4l.paths import followed, is_below, write_named
 
 __all__ = ["Graft", "graft", "remove"]
 
@@ -71,8 +71,10 @@ def graft(
         UsageError: the folder holds no driver, the tree is no kernel's source, or the target is taken.
         EnvironmentFault: git is missing or refuses, or a file cannot be written.
     """
-    found = driver.read_driver(folder)
-    source = _source(tree, found)
+    folders = trees.folders_of(tree)
+    source = folders.source
+    found = driver.read_driver(folder, [path for path in (source, folders.build) if path])
+    _require_fit(source, found)
     with home.lock(lock_name(source)):
         record = GraftRecord.load(source)
         known = depends.options(source)
@@ -182,13 +184,11 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
         return replace(done, commit=git.head(source))
 
 
-def _source(tree: Path, found: Driver) -> Path:
-    source = trees.folders_of(tree).source
+def _require_fit(source: Path, found: Driver) -> None:
     if found.rust and not (source / "rust/kernel/lib.rs").is_file():
         raise UsageError(f"the kernel in {source} has no Rust", "use a newer kernel")
-    if found.folder.is_relative_to(source):
+    if is_below(followed(found.folder), source):
         raise UsageError(f"{found.folder} lies in that tree itself", "give a driver's folder outside of it")
-    return source
 
 
 def _changes(tree: Path, found: Driver, where: Place, known: dict[str, bool]) -> Changes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from r4l import resources
 from r4l.errors import UsageError
 from r4l.graft.changes import Changes, read_exactly
+from r4l.graft.inside import inside
 
 FOLDER = "rust/kit"
 SUFFIXES = (".rs", ".c", ".h", ".mk", ".md")
@@ -31,7 +32,7 @@ def is_there(tree: Path) -> bool:
     Raises:
         UsageError: the tree contains another version of the kit.
     """
-    if not (tree / FOLDER).exists():
+    if not inside(tree, FOLDER).exists():
         return False
     other = [path for path, text in files().items() if not (tree / path).is_file() or read_exactly(tree / path) != text]
     if other:
@@ -43,7 +44,13 @@ def is_there(tree: Path) -> bool:
 
 
 def changes(tree: Path) -> Changes:
-    """Return the changes that add the kit to a tree."""
+    """Return the changes that add the kit to a tree.
+
+    Raises:
+        UsageError: a link leads out of the tree.
+    """
+    for path in files():
+        inside(tree, path)
     made = Changes(files=files())
     made.add_block(tree, "rust/Makefile", "include $(src)/kit/in-tree.mk\n")
     made.add_block(tree, "drivers/Kconfig", f'source "{FOLDER}/Kconfig"\n')

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from r4l.errors import UsageError
 from r4l.graft.driver import Driver
+from r4l.graft.inside import LONGEST, inside, is_plain
+from r4l.paths import UNFIT, followed
 
 SAMPLES = PurePosixPath("samples/rust")
 
@@ -52,6 +55,7 @@ def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, kno
         UsageError: the place or the option is taken, or the parent has no Kconfig or Makefile.
     """
     path = _relative(wanted) if wanted else _usual(driver)
+    path = PurePosixPath(inside(tree, str(path)).relative_to(followed(tree)))
     exists = (tree / path).is_dir()
     own = not (driver.single and exists)
     folder = path / driver.name if exists and own else path
@@ -64,7 +68,7 @@ def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, kno
                 "give a folder beside other drivers, such as --as drivers/misc",
             )
     target = folder if own else folder / driver.root
-    if (tree / target).exists():
+    if os.path.lexists(tree / target):
         raise UsageError(f"{target} is in the kernel's tree already", "remove it first (--remove), or use --as")
     if place.symbol in known:
         raise UsageError(f"the kernel has an option {place.symbol} already", "use another: --symbol NAME")
@@ -73,9 +77,10 @@ def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, kno
 
 def _relative(wanted: str) -> PurePosixPath:
     path = PurePosixPath(wanted)
-    if path.is_absolute() or ".." in path.parts or not path.parts or re.search(r"""[\s:$"'\\]""", wanted):
+    if not is_plain(str(path)) or UNFIT.search(wanted):
+        shown = wanted if len(wanted) <= LONGEST else f"{wanted[:LONGEST]}…"
         raise UsageError(
-            f"{wanted!r} is not a path inside a kernel's tree", "give one such as drivers/net/foo or samples/rust"
+            f"{shown!r} is not a path inside a kernel's tree", "give one such as drivers/net/foo or samples/rust"
         )
     return path
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from r4l import home
 from r4l.graft.changes import Changes, hash_of, read_exactly
+from r4l.paths import followed
 
 
 @dataclass
@@ -63,21 +65,25 @@ class GraftRecord:
         tree: top of the tree.
         entries: drivers in the tree now.
         elsewhere: drivers added earlier and not there now: on another branch, or undone with git.
+        merged: files of further records of this tree, which `save` replaces.
     """
 
     tree: Path
     entries: list[GraftEntry] = field(default_factory=list)
     elsewhere: list[GraftEntry] = field(default_factory=list)
+    merged: list[Path] = field(default_factory=list)
 
     @classmethod
     def load(cls, tree: Path) -> GraftRecord:
         """Read the record of a tree. The caller holds the tree's lock."""
-        record = cls(tree)
-        file = _file(tree)
-        if file.exists():
-            for data in json.loads(file.read_text(encoding="utf-8"))["entries"]:
+        record = cls(tree, merged=_others(tree))
+        known: set[tuple[str, bool]] = set()
+        for file in [_file(tree), *record.merged]:
+            for data in json.loads(file.read_text(encoding="utf-8"))["entries"] if file.exists() else []:
                 entry = GraftEntry(**{**data, "blocks": list(map(tuple, data["blocks"]))})
-                (record.entries if entry.is_in(tree) else record.elsewhere).append(entry)
+                if (entry.name, entry.is_kit) not in known:
+                    (record.entries if entry.is_in(tree) else record.elsewhere).append(entry)
+            known = {(entry.name, entry.is_kit) for entry in record.entries}
         return record
 
     def save(self) -> None:
@@ -85,13 +91,15 @@ class GraftRecord:
         final = _file(self.tree)
         names = {(entry.name, entry.is_kit) for entry in self.entries}
         kept = [*self.entries, *(entry for entry in self.elsewhere if (entry.name, entry.is_kit) not in names)]
-        if not kept:
+        if kept:
+            partial = home.temporary(final)
+            data = {"tree": str(self.tree), "entries": [asdict(entry) for entry in kept]}
+            partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+            home.publish(partial, final)
+        else:
             final.unlink(missing_ok=True)
-            return
-        partial = home.temporary(final)
-        data = {"tree": str(self.tree), "entries": [asdict(entry) for entry in kept]}
-        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
-        home.publish(partial, final)
+        while self.merged:
+            self.merged.pop().unlink(missing_ok=True)
 
     def mark(self, entries: list[GraftEntry], *, whole: bool) -> None:
         """Set `whole` of the entries and save the record."""
@@ -113,3 +121,14 @@ def lock_name(tree: Path) -> str:
 
 def _file(tree: Path) -> Path:
     return home.room("grafts") / f"{home.content_key(str(tree))}.json"
+
+
+def _others(tree: Path) -> list[Path]:
+    """Return the records that earlier versions made of a tree by another path to it: with a link, or with `..`."""
+    found = []
+    for file in sorted(home.room("grafts").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            named = json.loads(file.read_text(encoding="utf-8"))["tree"]
+            if file != _file(tree) and followed(Path(named)) == tree:
+                found.append(file)
+    return found

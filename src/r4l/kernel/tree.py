@@ -18,7 +18,7 @@ from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
-from r4l.paths import require_folder, require_for_make, require_text
+from r4l.paths import followed, require_folder, require_for_make, require_text
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
@@ -50,12 +50,14 @@ def folders_of(folder: Path) -> Tree:
     """
     folder = folder.expanduser().absolute()
     require_folder(folder, "give a kernel's source tree or build folder")
+    # Locks and records are named by it.
+    folder = followed(folder)
     require_for_make(folder, "move the tree to another folder")
     if _is_source(folder):
         return Tree(folder, folder if (folder / ".config").exists() else None)
     source = folder / "source"
-    if source.is_dir() and _is_source(source.resolve()):
-        return Tree(source.resolve(), folder)
+    if source.is_dir() and _is_source(followed(source)):
+        return Tree(followed(source), folder)
     if (folder / ".config").exists():
         # Other kinds of build folders, such as a distribution's package of headers.
         wrong = explain_kdir(folder)

@@ -16,7 +16,7 @@ import pytest
 
 from r4l import resources
 from r4l.errors import UsageError
-from r4l.graft import driver, graft
+from r4l.graft import driver, graft, remove
 
 E1000 = resources.rust("drivers", "e1000")
 HELLO = resources.rust("drivers", "hello")
@@ -149,3 +149,30 @@ def test_a_file_that_no_patch_can_name_is_refused(name: str, own: Callable[..., 
     (folder / name).touch()
     with pytest.raises(UsageError, match="rename the file"):
         driver.read_driver(folder)
+
+
+def test_parts_in_folders_of_their_own(tree: Path, own: Callable[..., Path]) -> None:
+    """Regression: a module of src/main.o had no source."""
+    kbuild = "obj-m := foo.o\nfoo-y := ./src/main.o \\\n\tsrc/hw.o\n"
+    folder = own("foo", kbuild)
+    (folder / "src").mkdir()
+    with pytest.raises(UsageError, match=r"add src/main\.rs or src/main\.c"):
+        driver.read_driver(folder)
+    (folder / "src/hw.c").write_text("\n")
+    assert driver.read_driver(folder).root == "src/hw.c"
+    (folder / "src/main.rs").write_text("use kernel::net;\n")
+    done = graft(folder, tree, wanted="drivers/misc")
+    makefile = (tree / done.folder / "Makefile").read_text()
+    assert "RUSTFLAGS_src/main.o += -Cmetadata=foo\n" in makefile
+    assert {"drivers/misc/foo/src/main.rs", "drivers/misc/foo/src/hw.c"} <= {*done.new}
+
+
+def test_a_kbuild_in_latin_1(tree: Path, tmp_path: Path, own: Callable[..., Path]) -> None:
+    """Regression: a comment of it was a bug in r4l."""
+    folder = own("odd", "", odd_rs="\n", more_c="\n")
+    (folder / "Kbuild").write_bytes(b"# M\xfcller\nobj-m := odd.o\nodd-y := odd_main.o more.o\n")
+    graft(folder, tree, wanted="drivers/misc", patch=tmp_path / "x.patch")
+    done = graft(folder, tree, wanted="drivers/misc")
+    assert b"# M\xfcller\nobj-$(CONFIG_ODD) := odd.o\n" in (tree / done.folder / "Makefile").read_bytes()
+    assert b"+# M\xfcller\n" in (tmp_path / "x.patch").read_bytes()
+    assert remove("odd", tree).new == done.new
