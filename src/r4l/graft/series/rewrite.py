@@ -15,9 +15,11 @@ from r4l.errors import UsageError
 from r4l.graft.series import uses
 from r4l.graft.series.items import without
 from r4l.graft.series.wrap import wrapped
+from r4l.paths import LARGEST
 
 PATH = re.compile(r"(?<![\w:$])(::kernel|\$crate|crate|kernel|kit)::(\w+(?:::\w+)*)")
 CONSTANT = re.compile(r"(?<![\w:])layout::([A-Z0-9_]+)(?: as (\w+))?")
+BRACKET = re.compile(r"[()]")
 LEFT = re.compile(r"\bkit\b|r4l|\bcompat\b|linux_\d|kit_\w+")
 REMEDY = "add it to the series' table (rust/kit/series.toml, or series.toml of the driver)"
 
@@ -108,7 +110,7 @@ def rewrite(code: str, name: str, rules: RewriteRules, *, of_kit: bool) -> str:
 
     code = uses.outside(code, outside)
     for old, new in rules.words.items():
-        code = code.replace(old, new)
+        code = _replaced(code, old, new, name)
     left = [line.strip() for line in code.splitlines() if LEFT.search(line)]
     if left:
         raise UsageError(f"{name}: the series would still name the kit: {left[0]}", REMEDY)
@@ -132,6 +134,19 @@ def edited(code: str, name: str, edits: tuple[Edit, ...]) -> str:
     return code
 
 
+def _replaced(code: str, old: str, new: str, where: str) -> str:
+    """Return code with a word of the table replaced.
+
+    Raises:
+        UsageError: the word is empty, or the result would be larger than a source is.
+    """
+    if not old or len(code) + code.count(old) * (len(new) - len(old)) > LARGEST:
+        raise UsageError(
+            f"{where}: the word {old[:200]!r} of the series' table makes it too large", "correct the table"
+        )
+    return code.replace(old, new)
+
+
 def _leaf(
     leaf: uses.Leaf, where: str, rules: RewriteRules, of_kit: bool, renamed: dict[str, str], called: dict[str, Call]
 ) -> list[uses.Leaf]:
@@ -142,8 +157,10 @@ def _leaf(
         return [(crate, *rest)]
     if root != ("crate" if of_kit else "kit"):
         return [leaf]
-    itself = rest[-1] == "self"
+    itself = bool(rest) and rest[-1] == "self"
     parts = rest[:-1] if itself else rest
+    if not parts:
+        raise UsageError(f"{where}: an import of {root} itself is not understood", "import what the code uses of it")
     path = "::".join(parts)
     if path == "bindings::layout":
         return []
@@ -191,9 +208,11 @@ def _call(code: str, name: str, call: Call, where: str) -> str:
     at = 0
     for match in re.finditer(rf"(?<![\w:.]){re.escape(name)}\(", code):
         end, depth = match.end(), 1
-        while depth:
-            depth += {"(": 1, ")": -1}.get(code[end], 0)
-            end += 1
+        while depth and (bracket := BRACKET.search(code, end)):
+            depth += {"(": 1, ")": -1}[bracket[0]]
+            end = bracket.end()
+        if depth:
+            raise UsageError(f"{where}: {name}( has no closing parenthesis", "correct it")
         argument = code[match.end() : end - 1]
         if "{0}" in call.text:
             if not re.fullmatch(r"&[\w.:]+", argument):

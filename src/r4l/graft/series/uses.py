@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 
 from r4l.errors import UsageError
 
-DECLARATION = re.compile(r"^((?:pub(?:\([\w ]+\))? )?)use ([^;]+);\n", re.MULTILINE)
-BLOCK = re.compile(r"(?:^(?:pub(?:\([\w ]+\))? )?use [^;]+;\n)+", re.MULTILINE)
-TOKEN = re.compile(r"\s+|//[ \t]*\n|(::|[{},*]|\w+(?: as \w+)?)")
+# The bounds keep the time linear in texts where a semicolon or a parenthesis is missing.
+_PUB = r"(?:pub(?:\([\w ]{1,200}+\))? )?"
+DECLARATION = re.compile(rf"^({_PUB})use ([^;]{{1,8000}}+);\n", re.MULTILINE)
+BLOCK = re.compile(rf"(?:^{_PUB}use [^;]{{1,8000}}+;\n)++", re.MULTILINE)
+TOKEN = re.compile(r"\s+|//[ \t]*\n|(::|[{},]|\*|\w+(?: as \w+)?)")
+DEEPEST = 64
+"""Most segments of a path, and most groups inside of each other."""
 
 Leaf = tuple[str, ...]
 """A path that a declaration names: its segments, of which the last may be `self`, `*` or `NAME as OTHER`."""
@@ -72,35 +76,60 @@ def leaves(tree: str, where: str) -> list[Leaf]:
     while at < len(tree):
         match = TOKEN.match(tree, at)
         if match is None:
-            raise UsageError(
-                f"{where}: `use {tree}` is not understood", "write it in the kernel's style, without comments"
-            )
+            raise _not_understood(tree, where)
         tokens += [match[1]] if match[1] else []
         at = match.end()
-    found, rest = _group([*tokens, "}"], ())
-    if rest:
-        raise UsageError(f"{where}: `use {tree}` has a brace too many", "correct it")
+    found: list[Leaf] = []
+    end = _group([*tokens, "}"], 0, (), found, 0)
+    if end is None or any(leaf == ("self",) for leaf in found):
+        raise _not_understood(tree, where)
+    if end <= len(tokens):
+        raise UsageError(f"{where}: `use {_short(tree)}` has a brace too many", "correct it")
     return found
 
 
-def _group(tokens: list[str], prefix: Leaf) -> tuple[list[Leaf], list[str]]:
-    found: list[Leaf] = []
-    while tokens[0] != "}":
+def _not_understood(tree: str, where: str) -> UsageError:
+    return UsageError(
+        f"{where}: `use {_short(tree)}` is not understood", "write it in the kernel's style, without comments"
+    )
+
+
+def _short(tree: str) -> str:
+    return tree if len(tree) <= 200 else f"{tree[:200]}…"
+
+
+def _group(tokens: list[str], at: int, prefix: Leaf, found: list[Leaf], depth: int) -> int | None:
+    """Add the paths of a group to those found; return the place behind its closing brace, None if the group is none.
+
+    Args:
+        at: place of its first token.
+        prefix: path before the group.
+        depth: groups around it.
+    """
+    while at < len(tokens) and tokens[at] != "}":
         path = prefix
         while True:
-            token, *tokens = tokens
-            if token == "{":
-                inner, tokens = _group(tokens, path)
-                found += inner
+            if at >= len(tokens) or len(path) > DEEPEST or depth > DEEPEST:
+                return None
+            if tokens[at] == "{":
+                after = _group(tokens, at + 1, path, found, depth + 1)
+                if after is None:
+                    return None
+                at = after
                 break
-            path = (*path, token)
-            if tokens[0] != "::":
+            if tokens[at] in ("::", "}", ","):
+                return None
+            path = (*path, tokens[at])
+            at += 1
+            if tokens[at : at + 1] != ["::"]:
                 found.append(path)
                 break
-            tokens = tokens[1:]
-        if tokens[0] == ",":
-            tokens = tokens[1:]
-    return found, tokens[1:]
+            at += 1
+        if tokens[at : at + 1] == [","]:
+            at += 1
+        elif tokens[at : at + 1] != ["}"]:
+            return None
+    return at + 1 if at < len(tokens) else None
 
 
 def _text(found: list[Leaf]) -> str:

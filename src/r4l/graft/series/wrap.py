@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 COLUMNS = 100
+LONGEST = 10_000
+"""Maximum characters of a line that is broken."""
 COMMENT = re.compile(r"(\s*(?://[/!]?))( +)(?![|\s])(.*)")
 """A line of running text: its indentation and slashes, its space, its text. Rows of tables are none."""
 OWN = re.compile(r"[-*#] |\d+\. |\[[^\]]+\]: |SAFETY: |INVARIANT: |```")
@@ -17,11 +20,11 @@ def wrapped(code: str) -> str:
 
     What is too wide moves to the next line, where that continues the same paragraph.
     """
-    waiting = code.splitlines()
+    waiting = deque(code.splitlines())
     done: list[str] = []
     while waiting:
-        line = waiting.pop(0)
-        match = COMMENT.fullmatch(line)
+        line = waiting.popleft()
+        match = COMMENT.fullmatch(line) if len(line) <= LONGEST else None
         at = line.rfind(" ", 0, COLUMNS + 1)
         if len(line) <= COLUMNS or match is None or at <= match.end(2):
             done.append(line)
@@ -34,5 +37,5 @@ def wrapped(code: str) -> str:
         if following and following[1] == match[1] and following[2] == space and not OWN.match(following[3]):
             waiting[0] = f"{match[1]}{space}{rest} {following[3]}"
         else:
-            waiting.insert(0, f"{match[1]}{space}{rest}")
+            waiting.appendleft(f"{match[1]}{space}{rest}")
     return "\n".join(done) + "\n"
