@@ -123,7 +123,7 @@ def graft(
         except BaseException as error:
             # An interrupt may come when the commit is made; to take its files out then would change the work tree.
             if not git.has_committed(source, before, both.paths):
-                with _also(error, "the driver stays in the tree"):
+                with _also(error, "the driver is in the tree until --remove"):
                     _take_out(record, entries)
                 with _also(error, "git's index has the new files"):
                     git.forget(source, list(both.files))

@@ -161,7 +161,8 @@ def read_driver(folder: Path, apart: Collection[Path] = ()) -> Driver:
         apart: folders that are no part of it, though they may lie in it: the kernel's tree.
 
     Raises:
-        UsageError: the folder has no module or several, more sources than a driver has, or one that is not UTF-8.
+        UsageError: the folder has no module or several, one with too long a name, more sources than a driver has, or
+            one that is not UTF-8.
     """
     # Bytes of a comment that are not UTF-8 go into the tree's Makefile as they are.
     kbuild = require_text(_own(Module(folder).require_kbuild(), folder), "surrogateescape")
@@ -174,6 +175,8 @@ def read_driver(folder: Path, apart: Collection[Path] = ()) -> Driver:
             f"{folder} has {len(names)} modules: {', '.join(names) or 'no line obj-m := NAME.o'}",
             "graft folders with one module each",
         )
+    if len(names[0]) > LONGEST:
+        raise UsageError(f"the name of the module in {folder} has {len(names[0])} characters", "give it a shorter one")
     parts = re.findall(rf"^[ \t]*+{re.escape(names[0])}-(?:y|objs)[ \t]*+[:+]?=(.*+)$", joined, re.MULTILINE)
     objects = tuple(" ".join(parts).split())
     driver = Driver(folder.absolute(), names[0], kbuild, objects, dict(_sources(folder, apart)))

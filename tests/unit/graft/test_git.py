@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from r4l import resources
+from r4l.cli.ide import not_ignored
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.graft import git as graft_git
 from r4l.graft import graft, remove
@@ -203,7 +204,7 @@ def test_a_hook_that_changes_a_file_and_refuses(repository: Path, git: Callable[
     hook(repository, "pre-commit", "echo '// style' >> samples/rust/hello.rs; echo bad style >&2; exit 1\n")
     with pytest.raises(EnvironmentFault, match="bad style") as caught:
         graft(HELLO, repository)
-    assert "the driver stays in the tree: samples/rust/hello.rs changed since" in caught.value.detail
+    assert "the driver is in the tree until --remove: samples/rust/hello.rs changed since" in caught.value.detail
     assert "?? samples/rust/hello.rs" in git(repository, "status", "--porcelain")
 
 
@@ -301,3 +302,16 @@ def test_a_patch_for_files_with_carriage_returns(repository: Path, tmp_path: Pat
     done = graft(HELLO, repository, wanted="drivers/misc", patch=tmp_path / "x.patch")
     assert done.apply == "git am --keep-cr"
     git(repository, *done.apply.split()[1:], "-q", str(tmp_path / "x.patch"))
+
+
+def test_the_editors_files_are_looked_for_in_their_own_repository(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: `r4l ide` asked the repository of the environment whether its files are ignored."""
+    (repository / ".gitignore").write_text("*.json\n")
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", other], check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    files = [repository / "rust-project.json", repository / "other"]
+    assert not_ignored(repository, files) == files[1:]

@@ -164,3 +164,9 @@ def test_more_sources_than_a_driver_has(tree: Path, own: Callable[..., Path], mo
             patch.setattr(f"r4l.graft.driver.{bound}", value)
             with pytest.raises(UsageError, match="move what is no part of the driver"):
                 graft(folder, tree)
+
+
+def test_a_name_that_no_folder_can_have(tree: Path, own: Callable[..., Path]) -> None:
+    folder = own("mine", f"obj-m := {'x' * 300}.o\n{'x' * 300}-y := main.o\n", main_rs="\n")
+    with pytest.raises(UsageError, match="has 300 characters"):
+        graft(folder, tree)

@@ -127,3 +127,10 @@ def test_a_file_that_the_tree_has_is_not_new(stranger: Path, linux: Path) -> Non
     made = Series(linux, KIT, kit, ("A", "a@b"))
     with pytest.raises(UsageError, match="drivers/net/Kconfig is in the kernel's tree already"):
         made.add_driver(driver.read_driver(stranger), own)
+
+
+def test_a_table_that_is_a_link(stranger: Path, victim: Path, linux: Path, tmp_path: Path) -> None:
+    (stranger / "series.toml").unlink()
+    (stranger / "series.toml").symlink_to(victim)
+    with pytest.raises(UsageError, match="leads to"):
+        series(stranger, linux, tmp_path / "out")

@@ -9,7 +9,7 @@ from typing import Any
 
 from r4l import user_tables
 from r4l.errors import UsageError
-from r4l.graft.inside import require_plain
+from r4l.graft.inside import inside, require_plain
 from r4l.graft.series.rewrite import Call, Edit, RewriteRules
 
 NAME = "series.toml"
@@ -185,7 +185,7 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
         UsageError: the driver has no table, or the table does not have its shape, or names a file that is not below the
             kernel's tree or the driver's folder.
     """
-    file = folder / NAME
+    file = inside(folder, NAME)
     if not file.is_file():
         raise UsageError(
             f"{folder} has no {NAME}, which says how the driver becomes patches",
