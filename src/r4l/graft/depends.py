@@ -41,7 +41,7 @@ def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
     """
     depends: list[str] = []
     selects: list[str] = []
-    for condition, name in guarded(text_or_none(tree / "rust/kernel/lib.rs")):
+    for condition, name in conditional_items(text_or_none(tree / "rust/kernel/lib.rs")):
         expression = kconfig_expression(condition)
         if name not in uses or expression is None:
             continue
@@ -52,7 +52,7 @@ def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
     return Needs(tuple(dict.fromkeys(depends)), tuple(dict.fromkeys(selects)))
 
 
-def guarded(crate: str) -> Iterator[tuple[str, str]]:
+def conditional_items(crate: str) -> Iterator[tuple[str, str]]:
     """Yield the condition and the name of each module and import that a crate has under a condition."""
     condition = None
     for line in crate.split("\n"):

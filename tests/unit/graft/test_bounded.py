@@ -40,7 +40,7 @@ def _source(text: str) -> None:
 
 
 def _crate(text: str) -> None:
-    for condition, _ in depends.guarded(text):
+    for condition, _ in depends.conditional_items(text):
         depends.kconfig_expression(condition)
     depends.kconfig_expression(text)
 

@@ -152,19 +152,19 @@ def test_a_file_that_no_patch_can_name_is_refused(name: str, own: Callable[..., 
 
 
 def test_parts_in_folders_of_their_own(tree: Path, own: Callable[..., Path]) -> None:
-    """Regression: a module of src/main.o had no source."""
-    kbuild = "obj-m := foo.o\nfoo-y := ./src/main.o \\\n\tsrc/hw.o\n"
+    """Regression: a module of core/main.o had no source."""
+    kbuild = "obj-m := foo.o\nfoo-y := ./core/main.o \\\n\tcore/hw.o\n"
     folder = own("foo", kbuild)
-    (folder / "src").mkdir()
-    with pytest.raises(UsageError, match=r"add src/main\.rs or src/main\.c"):
+    (folder / "core").mkdir()
+    with pytest.raises(UsageError, match=r"add core/main\.rs or core/main\.c"):
         driver.read_driver(folder)
-    (folder / "src/hw.c").write_text("\n")
-    assert driver.read_driver(folder).root == "src/hw.c"
-    (folder / "src/main.rs").write_text("use kernel::net;\n")
+    (folder / "core/hw.c").write_text("\n")
+    assert driver.read_driver(folder).root == "core/hw.c"
+    (folder / "core/main.rs").write_text("use kernel::net;\n")
     done = graft(folder, tree, wanted="drivers/misc")
     makefile = (tree / done.folder / "Makefile").read_text()
-    assert "RUSTFLAGS_src/main.o += -Cmetadata=foo\n" in makefile
-    assert {"drivers/misc/foo/src/main.rs", "drivers/misc/foo/src/hw.c"} <= {*done.new}
+    assert "RUSTFLAGS_core/main.o += -Cmetadata=foo\n" in makefile
+    assert {"drivers/misc/foo/core/main.rs", "drivers/misc/foo/core/hw.c"} <= {*done.new}
 
 
 def test_a_kbuild_in_latin_1(tree: Path, tmp_path: Path, own: Callable[..., Path]) -> None:

@@ -56,11 +56,11 @@ def series(folder: Path, tree: Path, out: Path) -> SeriesResult:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty", "give a new folder for the patches")
+    kit = table.read_kit(resources.kit())
+    own = table.read_driver(folder, kit)
     folders = trees.folders_of(tree)
     source = folders.source
     found = driver.read_driver(folder, [path for path in (source, folders.build) if path])
-    kit = table.read_kit(resources.kit())
-    own = table.read_driver(folder, kit)
     _require_version(source, kit.kernel)
     author = mail.identity(source)
     toolchain = Toolchain.get()
