@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Visit:
         return "/".join(self.names)
 
 
-def walk(top: Path, *, force: bool = False) -> Iterator[Visit]:
+def walk(top: Path, *, force: bool = False, skip: Container[str] = ()) -> Iterator[Visit]:
     """Enter a folder and all below it, and leave each one after those in it.
 
     A folder that vanishes meanwhile is passed over, and so is one that is moved.
@@ -50,6 +50,7 @@ def walk(top: Path, *, force: bool = False) -> Iterator[Visit]:
     Args:
         top: the folder; nothing is yielded if it is missing.
         force: give the owner's rights to the owner of each folder that lacks them.
+        skip: names of folders that are not entered.
     """
     names: list[str] = []
     try:
@@ -66,7 +67,8 @@ def walk(top: Path, *, force: bool = False) -> Iterator[Visit]:
         while True:
             if entered:
                 entries = _listed(here)
-                waiting.append([entry.name for entry in entries if entry.is_dir(follow_symlinks=False)])
+                inner_names = (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+                waiting.append([name for name in inner_names if name not in skip])
                 yield Visit(here, names, entries)
             entered = False
             if waiting[-1]:

@@ -99,3 +99,12 @@ def test_closed_folders_are_told_and_can_be_removed(tmp_path: Path, mode: int) -
     assert closed == ([] if mode == 0o500 else ["closed"])
     home.remove(tmp_path / "top")
     assert not (tmp_path / "top").exists()
+
+
+def test_folders_that_are_not_entered(top: Path) -> None:
+    for name in ("a/x", "a/b/x", "skip/x", "a/skip/b/x"):
+        (top / name).mkdir(parents=True)
+    assert {step.inner for step in walk(top, skip={"skip"}) if not step.left} == {"", "a", "a/x", "a/b", "a/b/x"}
+    assert {"skip", "a"} <= {
+        entry.name for step in walk(top, skip={"skip"}) if not step.inner for entry in step.entries
+    }
