@@ -18,10 +18,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from r4l import home, inuse
+from r4l import home, inuse, resources
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel, unfinished
 from r4l.module import sandbox, unchanged, warnings
+from r4l.module.around import read_around
 from r4l.module.calls import kbuild_calls, missing_programs
 from r4l.module.diagnose import notes
 from r4l.module.kbuild_records import exported, modules_of, symbols_of_others
@@ -209,6 +210,24 @@ class Module:
         """Return True if the folder's build for a kernel may call git and sees the repository: a commit may change
         what it makes."""
         return sandbox.has_called(self.output(kernel)) and repository_of(self.folder) is not None
+
+    def inputs(self) -> tuple[Path, ...]:
+        """Return the folders with all of the user's files that a build may read: the folder, those around it that the
+        sandbox shows, and the kit. `is_self_contained` tells whether nothing else counts."""
+        roots = dict.fromkeys(followed(root) for root in (*visible(self.folder), self.folder, resources.kit()))
+        return tuple(root for root in roots if not any(root.is_relative_to(other) for other in roots if other != root))
+
+    def is_self_contained(self, kernel: Kernel) -> bool:
+        """Return True if the last build for a kernel read nothing that changes without a change in `inputs`: neither a
+        kernel's tree of the user's, nor the symbols of modules that r4l builds in folders beside."""
+        own = home.home().resolve()
+        if not all(followed(place).is_relative_to(own) for place in (kernel.build, kernel.source)):
+            return False
+        return not MakeSetup(self.folder, self.config, kernel).takes_others_symbols
+
+    def read_around(self, kernel: Kernel) -> frozenset[Path]:
+        """Return the files and folders outside of the folder that its builds for a kernel are known to read."""
+        return read_around(self.folder, MakeSetup(self.folder, self.config, kernel).outside_record)
 
     def kbuild_folders(self, kernel: Kernel) -> list[Path]:
         """Return the folders for which the last build called Kbuild: the module's own, or those that its Makefile

@@ -51,6 +51,16 @@ class MakeSetup:
         return self.output.with_name(f"{self.output.name}.unfinished")
 
     @property
+    def outside_record(self) -> Path:
+        """File with the record of `outside`."""
+        return self.output.with_name(f"{self.output.name}.outside.json")
+
+    @property
+    def takes_others_symbols(self) -> bool:
+        """True if a build may have got the symbols that r4l's builds of folders beside the module's have exported."""
+        return self._beside.is_dir()
+
+    @property
     def _beside(self) -> Path:
         """The folder with the copies of the folders beside the module's."""
         return self.output.with_name(f"{self.output.name}.beside")
@@ -103,8 +113,7 @@ class MakeSetup:
         Args:
             grant: of the build.
         """
-        record = self.output.with_name(f"{self.output.name}.outside.json")
-        return OutsideSources(self.folder, grant.over, visible(self.folder), record)
+        return OutsideSources(self.folder, grant.over, visible(self.folder), self.outside_record)
 
     def _mirrors(self) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.

@@ -104,7 +104,7 @@ def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Pat
         if path.is_symlink():
             found |= {path.resolve()} if path.is_dir() else set()
         elif is_makefile(path.name):
-            for makefile, text in _included(path, folder, seen, known):
+            for makefile, text in included(path, folder, seen, known):
                 ways = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
                 bases = {makefile.parent, folder}
                 found |= {_folder_of(base / way) for way in islice(ways, MOST) for base in bases}
@@ -136,10 +136,10 @@ def _has_sources(folder: Path) -> bool:
 def texts(makefile: Path) -> Iterator[str]:
     """Yield the text of a Makefile, and of those that it includes from the folders that a build sees."""
     folder = makefile.parent.resolve()
-    yield from (text for _, text in _included(folder / makefile.name, folder, visible(folder), set()))
+    yield from (text for _, text in included(folder / makefile.name, folder, visible(folder), set()))
 
 
-def _included(
+def included(
     makefile: Path, folder: Path, seen: Sequence[Path], known: set[Path], depth: int = 0
 ) -> Iterator[tuple[Path, str]]:
     """Yield a Makefile and those that it includes, each with its text.
@@ -169,7 +169,7 @@ def _included(
         for word in islice(words, MOST):
             for place in _places(word, makefile, folder, seen):
                 if leads_to_file(place):
-                    yield from _included(place, folder, seen, known, depth + 1)
+                    yield from included(place, folder, seen, known, depth + 1)
                     break
 
 

@@ -80,8 +80,7 @@ class OutsideSources:
             home.replace_text(self.record, json.dumps(found))
 
     def _known(self) -> dict[str, Noted]:
-        data = home.record(self.record) or {}
-        return {name: (when, stamps) for name, (when, stamps) in data.items()}
+        return _read(self.record)
 
     def _made(self) -> Iterator[tuple[Path, int]]:
         """Yield Kbuild's records of objects, with their times."""
@@ -107,6 +106,16 @@ class OutsideSources:
         if real.is_relative_to(self.folder) and str(real) == path:
             return False
         return any(real.is_relative_to(followed(place)) for place in self.seen) and os.path.lexists(path)
+
+
+def recorded(record: Path) -> list[Path]:
+    """Return the files outside that a record of `OutsideSources` names."""
+    return [Path(name) for _, stamps in _read(record).values() for name in stamps]
+
+
+def _read(record: Path) -> dict[str, Noted]:
+    data = home.record(record) or {}
+    return {name: (when, stamps) for name, (when, stamps) in data.items()}
 
 
 def _stamp(path: str) -> Stamp:

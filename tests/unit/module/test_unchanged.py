@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from r4l.module import BuiltModule, unchanged
+from r4l import resources
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module, unchanged
 from r4l.module.unchanged import LastBuild
+from r4l.walk import Visit, walk
 
 
 @pytest.fixture
@@ -60,14 +66,75 @@ def test_until_something_changes(folder: Path, known: LastBuild, change: str) ->
     assert unchanged.recall(folder, "key") is None
 
 
-@pytest.mark.parametrize("name", ["test_a.py", "sub/a_test.py", "conftest.py", "__pycache__/x.pyc", ".a.rs.swp"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("test_a.py", "sub/a_test.py", "conftest.py", "__pycache__/x.pyc", ".pytest_cache/v/x", ".git/index"),
+        *(".a.rs.swp", ".#b.rs", "a.rs~", ".cache/clangd/x"),
+    ],
+)
 def test_what_only_pytest_or_an_editor_reads_is_no_change(folder: Path, known: LastBuild, name: str) -> None:
-    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("")
     assert unchanged.recall(folder, "key") == list(known.modules)
 
 
-@pytest.mark.parametrize("name", ["generate.py", "contest_a.rs", "Kbuild"])
+@pytest.mark.parametrize("name", ["generate.py", "contest_a.rs", "Kbuild", ".config", ".version", "table.bin"])
 def test_anything_else_is(folder: Path, known: LastBuild, name: str) -> None:
     (folder / name).write_text("")
     assert unchanged.recall(folder, "key") is None
+
+
+def test_of_too_many_files_nothing_is_known(folder: Path, known: LastBuild) -> None:
+    assert unchanged.stamp([folder], most=1) == known.stamp
+    (folder / "b.rs").write_text("")
+    assert unchanged.stamp([folder], most=1) is None
+    unchanged.remember(dataclasses.replace(known, stamp=None))
+    assert unchanged.recall(folder, "key") is None
+
+
+def test_files_and_folders_that_vanish_while_they_are_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: an editor's temporary file ended a run of `r4l watch`."""
+
+    def editor(*arguments: Any, **words: Any) -> Iterator[Visit]:
+        (folder / "4913").write_text("")
+        for step in walk(*arguments, **words):
+            (folder / "4913").unlink(missing_ok=True)
+            if (folder / "sub").exists():
+                (folder / "sub").rmdir()
+            yield step
+
+    monkeypatch.setattr(unchanged, "walk", editor)
+    assert {Path(entry[0]).name for entry in unchanged.stamp([folder]) or ()} == {"a.rs"}
+
+
+@pytest.mark.parametrize("top", [True, False], ids=["in a git work tree", "in another folder"])
+def test_a_build_may_read_all_that_it_sees(tmp_path: Path, top: bool) -> None:
+    """Regression: `r4l watch` took a module for up to date whatever had changed outside of its folder."""
+    folder = tmp_path / "tree/drivers/mine"
+    folder.mkdir(parents=True)
+    if top:
+        (tmp_path / "tree/.git").mkdir()
+    kit = resources.kit().resolve()
+    assert Module(folder).inputs() == ((tmp_path / "tree" if top else folder.parent).resolve(), kit)
+
+
+def test_a_build_in_r4ls_own_home_reads_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path))
+    (tmp_path / "grading/mine").mkdir(parents=True)
+    assert Module(tmp_path / "grading/mine").inputs()[0] == (tmp_path / "grading/mine").resolve()
+
+
+def test_builds_that_others_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own kernel, and modules in folders beside, may be built again."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    module = Module(tmp_path / "driver")
+
+    def kernel(place: str) -> Kernel:
+        return cast(Kernel, SimpleNamespace(build=tmp_path / place, source=tmp_path / "home/source", key="key"))
+
+    assert module.is_self_contained(kernel("home/build"))
+    assert not module.is_self_contained(kernel("linux"))
+    output = module.output(kernel("home/build"))
+    output.with_name(f"{output.name}.beside").mkdir(parents=True)
+    assert not module.is_self_contained(kernel("home/build"))
