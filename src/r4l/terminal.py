@@ -7,6 +7,7 @@ back (ECMA-48, 5.4 and 5.6). This console escapes them; colours are added by ric
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -14,11 +15,15 @@ from typing import Any
 import rich.console
 from rich.segment import Segment
 
-__all__ = ["Console", "only_colours"]
+__all__ = ["ColouredOutput", "Console", "escaped", "only_colours"]
 
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters other than tab and newline, and characters that change the writing direction."""
 OBEYED_OR_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)|" + OBEYED.pattern)
+
+
+BEGUN = re.compile(r"\x1b(?:\[[0-9;]{0,64})?\Z")
+"""A colour of which the end is missing."""
 
 
 class Console(rich.console.Console):
@@ -36,6 +41,31 @@ class Console(rich.console.Console):
 def only_colours(text: str) -> str:
     """Return a text with every control sequence escaped except colours (ECMA-48, SGR)."""
     return OBEYED_OR_COLOUR.sub(lambda match: match[1] or _escaped(match), text)
+
+
+def escaped(text: str) -> str:
+    """Return a text with every control character other than tab and newline escaped."""
+    return OBEYED.sub(_escaped, text)
+
+
+class ColouredOutput:
+    """Output of a program, which comes in pieces, as `only_colours` has it. Bytes that are not UTF-8 are escaped."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._held = ""
+
+    def text(self, data: bytes, *, last: bool = False) -> str:
+        """Return a piece of the output as text. A colour that is cut off is kept for the next piece.
+
+        Args:
+            data: the piece.
+            last: True if no other one follows.
+        """
+        text = self._held + self._decoder.decode(data, last)
+        begun = None if last else BEGUN.search(text)
+        self._held = begun[0] if begun else ""
+        return only_colours(text.removesuffix(self._held))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from r4l.module import Module
 from r4l.module.parameters import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
-from r4l.terminal import Console
+from r4l.terminal import ColouredOutput, Console
 from r4l.watch.job import JobResult
 from r4l.watch.loop import Loop
 from r4l.watch.project import Project
@@ -40,6 +39,7 @@ class WatchScreen:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
+        self._output = ColouredOutput()
         self.color = self._console.is_terminal and not self._console.no_color
 
     @property
@@ -49,15 +49,15 @@ class WatchScreen:
 
     def begin(self, saved: frozenset[Path]) -> None:
         """Print a line with the time and the saved files."""
+        self._output = ColouredOutput()
         names = sorted({path.name for path in saved})
         said = ", ".join(names) if len(names) <= NAMED else f"{len(names)} files"
         self._console.print(f"\n[dim]── {time.strftime('%H:%M:%S')}[/] ", end="")
         self._console.print(said or "the first run", markup=False, style="bold")
 
     def output(self, data: bytes) -> None:
-        """Write output unchanged: it may not be text."""
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        """Write output, with every control sequence escaped that does more than to colour."""
+        print(self._output.text(data), end="", flush=True)
 
     def gone(self, folder: Path) -> None:
         """Print that the folder is gone."""
@@ -69,6 +69,7 @@ class WatchScreen:
 
     def end(self, outcome: JobResult | None, seconds: float) -> None:
         """Print the error, and a line with the verdict and the time of each step."""
+        print(self._output.text(b"", last=True), end="", flush=True)
         if outcome is None:
             self._console.print("[red]✗ the run was killed[/]")
             return

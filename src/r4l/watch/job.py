@@ -24,6 +24,7 @@ from r4l.module.unchanged import LastBuild
 from r4l.net import Nic
 from r4l.process import without_colours
 from r4l.settings import Settings
+from r4l.terminal import escaped
 from r4l.testing.exitcodes import EXIT_CODES
 from r4l.threads import guarded
 from r4l.vm import VM
@@ -195,7 +196,7 @@ def _load(job: Job, modules: list[BuiltModule], outcome: JobResult) -> None:
                 vm.klog.check()
         finally:
             for record in vm.klog.records(since):
-                print(f"  {record.text}")
+                print(f"  {escaped(record.text)}")
 
 
 def _plain(error: R4LError) -> R4LError:
