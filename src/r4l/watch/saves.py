@@ -21,17 +21,26 @@ RETURN = 0.5
 
 
 class Saves:
-    """Watcher of folders and everything below them, on a thread of its own; a context manager.
+    """Watcher of folders, on a thread of its own; a context manager.
 
     Args:
         folders: existing folders.
         tell: called with the paths that came, went or changed in each save; with the folders themselves if a name is
             not UTF-8 and the paths are unknown, and if a folder is gone, or back.
         failed: called with the error that ends the watch.
+        recursive: True to watch everything below the folders, False for what lies directly in them.
     """
 
-    def __init__(self, folders: Sequence[Path], tell: Callable[[frozenset[Path]], None], failed: Failed) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        tell: Callable[[frozenset[Path]], None],
+        failed: Failed,
+        *,
+        recursive: bool = True,
+    ) -> None:
         self._folders = frozenset(folders)
+        self._recursive = recursive
         self._tell = tell
         self._missed: frozenset[Path] = frozenset()
         self._stop = threading.Event()
@@ -86,6 +95,7 @@ class Saves:
             stop_event=self._stop,
             rust_timeout=STEP,
             yield_on_timeout=True,
+            recursive=self._recursive,
             ignore_permission_denied=lenient,
         ):
             if not began:
