@@ -189,6 +189,32 @@ def test_a_commit_that_the_build_asks_git_for(on_terminal: Callable[..., Any], t
     assert watching.wait() == 130
 
 
+@pytest.mark.thorough
+def test_a_header_outside_of_the_folder(on_terminal: Callable[..., Any], tmp_path: Path) -> None:
+    """Also one that the build has failed for."""
+    folder, header = tmp_path / "driver", tmp_path / "common/ver.h"
+    for place in (folder, header.parent):
+        place.mkdir()
+    (folder / "Kbuild").write_text("obj-m := driver.o\nTOP := $(src)/..\nccflags-y += -I$(TOP)/common\n")
+    (folder / "driver.c").write_text(
+        '#include <linux/module.h>\n#include <ver.h>\nMODULE_LICENSE("GPL");\n'
+        'static int __init begin(void)\n{\n\tpr_info("version %s\\n", VERSION);\n\treturn 0;\n}\n'
+        "static void __exit end(void)\n{\n}\nmodule_init(begin);\nmodule_exit(end);\n"
+    )
+    header.write_text('#define VERSION "first \\x1b]0;mine\\x07"\n')
+    watching = on_terminal("watch", str(folder))
+    shown = verdict(watching)
+    assert "version first \\x1b]0;mine\\x07" in shown, "no terminal obeys it"
+    header.write_text("#error unfinished\n")
+    shown = verdict(watching)
+    assert "ver.h" in shown
+    assert "✗ does not build" in shown
+    header.write_text('#define VERSION "second"\n')
+    assert "version second" in verdict(watching)
+    watching.type("\x03")
+    assert watching.wait() == 130
+
+
 def test_a_folder_without_a_module(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "r4l", "watch", str(tmp_path)], capture_output=True, text=True, check=False

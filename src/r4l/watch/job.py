@@ -19,6 +19,7 @@ import pytest
 
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
+from r4l.kernel.named import is_path
 from r4l.module import BuiltModule, Module, unchanged
 from r4l.module.unchanged import LastBuild
 from r4l.net import Nic
@@ -48,8 +49,8 @@ class Job:
     Attributes:
         folder: the module's folder.
         kernel: kernel to build for and to test on.
-        sources: folders that the module is built from.
-        tests: test files; empty to load the module and unload it.
+        tests: files and folders to give to pytest; empty for all tests that it finds in `cwd`.
+        everything: True if these are all tests: where there are none, the module is loaded and unloaded.
         cwd: folder to start pytest in.
         arguments: further arguments for pytest.
         parameters: module parameters for a load without tests.
@@ -61,8 +62,8 @@ class Job:
 
     folder: Path
     kernel: Kernel
-    sources: tuple[Path, ...]
     tests: tuple[Path, ...]
+    everything: bool
     cwd: Path
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -80,13 +81,17 @@ class JobResult:
         code: one of `r4l.errors.EXIT_CODES`.
         steps: the steps done, each with its seconds.
         error: the error that ended the run, except failures of tests.
-        known: the build.
+        known: the build; None if only make can tell whether it is up to date.
+        built: True if the module was built.
+        around: files and folders outside of the module's that its build is known to read.
     """
 
     code: int = 0
     steps: list[tuple[str, float]] = field(default_factory=list)
     error: R4LError | None = None
     known: LastBuild | None = None
+    built: bool = False
+    around: frozenset[Path] = frozenset()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -144,46 +149,74 @@ def _do(job: Job, outcome: JobResult) -> None:
     if job.known:
         unchanged.remember(job.known)
     with outcome.step("build"):
-        modules = _build(job, outcome)
-    if job.tests:
-        with outcome.step("tests"):
-            outcome.code = _test(job)
-    else:
-        _load(job, modules, outcome)
+        kernel = _present(job.kernel)
+        modules = _build(job, kernel, outcome)
+    with outcome.step("tests"):
+        outcome.code, none = _test(job, kernel)
+    if none and job.everything:
+        outcome.code, outcome.steps = 0, outcome.steps[:-1]
+        _load(job, kernel, modules, outcome)
 
 
-def _build(job: Job, outcome: JobResult) -> list[BuiltModule]:
+def _present(kernel: Kernel) -> Kernel:
+    """Return a kernel as it is now: the user may have built the own tree again."""
+    return Kernel.get(kernel.name, arch=kernel.arch) if is_path(kernel.name) else kernel
+
+
+def _build(job: Job, kernel: Kernel, outcome: JobResult) -> list[BuiltModule]:
     printed: dict[str, str] = {}
-    before = unchanged.stamp(job.sources)
+    module = Module(job.folder, job.config)
+    sources = module.inputs()
+    before = unchanged.stamp(sources)
+    lasts = before is not None
+    if before is None:
+        # Enough for this run, in which each test asks for the module.
+        sources = (job.folder,)
+        before = unchanged.stamp(sources)
     try:
-        module = Module(job.folder, job.config)
         modules = module.build_all(
-            job.kernel, say=lambda line: printed.update({without_colours(line): line}), color=job.color
+            kernel, say=lambda line: printed.update({without_colours(line): line}), color=job.color
         )
     except R4LError as error:
         error.detail = "\n".join(printed.get(line, line) for line in error.detail.splitlines())
         raise
-    outcome.known = LastBuild(job.folder, module.key(job.kernel), job.sources, before, tuple(modules))
-    unchanged.remember(outcome.known)
+    finally:
+        outcome.around = module.read_around(kernel)
+    outcome.built = True
+    known = LastBuild(job.folder, module.key(kernel), sources, before, tuple(modules))
+    unchanged.remember(known)
+    outcome.known = known if lasts and module.is_self_contained(kernel) else None
     return modules
 
 
-def _test(job: Job) -> int:
+class _Selection:
+    """A plugin of pytest's that tells tests which are left out from tests that are not there."""
+
+    deselected = False
+
+    def pytest_deselected(self) -> None:
+        self.deselected = True
+
+
+def _test(job: Job, kernel: Kernel) -> tuple[int, bool]:
+    """Run tests; return the exit code, and True if there are none."""
     os.chdir(job.cwd)
     # As `python -m pytest` does, which `r4l test` calls: tests may import modules of the folder.
     sys.path.insert(0, str(job.cwd))
-    argv = [*PYTEST, "--kernel", job.kernel.name, "--arch", job.kernel.arch, f"--color={'yes' if job.color else 'no'}"]
+    argv = [*PYTEST, "--kernel", kernel.name, "--arch", kernel.arch, f"--color={'yes' if job.color else 'no'}"]
     argv += [f"--r4l-config={name}={value}" for name, value in job.config.items()]
-    code = pytest.main([*argv, *job.arguments, *map(str, job.tests)])
-    return EXIT_CODES.get(code, 120)
+    selection = _Selection()
+    code = pytest.main([*argv, *job.arguments, *map(str, job.tests)], plugins=[selection])
+    none = code == pytest.ExitCode.NO_TESTS_COLLECTED and not selection.deselected
+    return EXIT_CODES.get(code, 120), none
 
 
-def _load(job: Job, modules: list[BuiltModule], outcome: JobResult) -> None:
+def _load(job: Job, kernel: Kernel, modules: list[BuiltModule], outcome: JobResult) -> None:
     machine = dict(Settings.near(job.folder).machine)
     cards = [Nic(machine.pop("nic_model", "e1000")) for _ in range(machine.pop("nics", 1))]
     # QEMU does not save the state of every device.
     machine.setdefault("snapshot", not machine.get("devices"))
-    with VM(job.kernel, nics=cards, **machine) as vm:
+    with VM(kernel, nics=cards, **machine) as vm:
         since = vm.klog.mark()
         try:
             with outcome.step("load"):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import signal
 import threading
@@ -16,11 +17,15 @@ from typing import Protocol
 from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.module.unchanged import LastBuild
+from r4l.paths import leads_to_file, leads_to_folder
 from r4l.threads import thread_failure
 from r4l.watch.job import Job, JobResult
 from r4l.watch.project import Project, Work
 from r4l.watch.saves import Saves
 from r4l.watch.warm import RunningJob
+
+JUDGED = (0, 123)
+"""Exit codes of runs that have a verdict; the work of others is still to be done."""
 
 
 class Screen(Protocol):
@@ -74,6 +79,14 @@ def interrupt_as_event(events: queue.SimpleQueue[Callable[[], None]]) -> Iterato
         signal.signal(signal.SIGINT, before)
 
 
+def changed_since(path: Path, when: float) -> bool:
+    """True if a file or folder has changed since a time in seconds (`time.time`)."""
+    try:
+        return path.stat().st_ctime >= when
+    except OSError:
+        return False
+
+
 @dataclass
 class Loop:
     """A watch.
@@ -96,6 +109,8 @@ class Loop:
     _gone: bool = False
     _events: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
     _pending: Work = field(default_factory=Work)
+    _folders: frozenset[Path] = frozenset()
+    _around: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def forever(self) -> None:
         """Run everything once, then what each save affects.
@@ -103,11 +118,10 @@ class Loop:
         Raises:
             KeyboardInterrupt: the user ended the watch.
         """
-        saves = Saves(
-            self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved)), self._thread_failed
-        )
+        saves = Saves(self.project.watched, self._tell, self._thread_failed)
         try:
-            with interrupt_as_event(self._events), saves:
+            with interrupt_as_event(self._events), saves, self._around:
+                self._watch_around(Module(self.project.folder, self.config).read_around(self.kernel))
                 self._pending = Work(everything=True)
                 self._start(frozenset())
                 while True:
@@ -122,6 +136,9 @@ class Loop:
             return
         self._gone = False
         work = self.project.affected(saved)
+        if any(path in self._folders and not leads_to_folder(path) for path in saved):
+            # Of a folder that is moved away, no file is told.
+            work = Work(everything=True)
         if any(map(self.project.is_commit, saved)) and self._reads_repository():
             # The files are the same, and what git says of them is not.
             self._known, work = None, Work(everything=True)
@@ -132,7 +149,8 @@ class Loop:
         if self._run:
             self._run.end()
             self.screen.superseded()
-        self._start(frozenset(path for path in saved if self.project.affected([path]) or self.project.is_commit(path)))
+        told = (path for path in saved if path in self._folders or self.project.affected([path]))
+        self._start(frozenset((*told, *filter(self.project.is_commit, saved))))
 
     def _end_of_folder(self) -> None:
         if self._run:
@@ -148,12 +166,14 @@ class Loop:
     def _start(self, saved: frozenset[Path]) -> None:
         self._begun = time.monotonic()
         self.screen.begin(saved)
-        tests = self.project.tests() if self._pending.everything else sorted(self._pending.tests)
+        self._folders = self.project.folders()
+        # One may have been renamed since it was saved.
+        tests = [] if self._pending.everything else sorted(filter(leads_to_file, self._pending.tests))
         job = Job(
             folder=self.project.folder,
             kernel=self.kernel,
-            sources=self.project.sources,
-            tests=tuple(tests),
+            tests=tuple(tests or self.project.tests()),
+            everything=not tests,
             cwd=self.project.shelf.parent if self.project.shelf else self.project.folder,
             arguments=self.arguments,
             parameters=self.parameters,
@@ -182,8 +202,35 @@ class Loop:
     def _ended(self, run: RunningJob, outcome: JobResult | None) -> None:
         if run is not self._run:
             return
-        self._run, self._pending = None, Work()
+        self._run = None
         run.end()
+        if outcome and outcome.code in JUDGED:
+            self._pending = Work()
+        self.screen.end(outcome, time.monotonic() - self._begun)
         if outcome:
             self._known = outcome.known
-        self.screen.end(outcome, time.monotonic() - self._begun)
+            self._look_around(outcome)
+
+    def _look_around(self, outcome: JobResult) -> None:
+        """Watch the files around the folder that a run's build has read. One that was saved meanwhile is told now."""
+        before = self.project.around
+        # A build that failed has not read all of them.
+        self._watch_around(outcome.around if outcome.built else outcome.around | before)
+        since = time.time() - (time.monotonic() - self._begun)
+        late = frozenset(path for path in self.project.around - before if changed_since(path, since))
+        if late:
+            self._saved(late)
+
+    def _watch_around(self, around: frozenset[Path]) -> None:
+        folders = self.project.watched_around
+        self.project = dataclasses.replace(self.project, around=around)
+        if self.project.watched_around == folders:
+            return
+        self._around.close()
+        if self.project.watched_around:
+            self._around.enter_context(
+                Saves(self.project.watched_around, self._tell, self._thread_failed, recursive=False)
+            )
+
+    def _tell(self, saved: frozenset[Path]) -> None:
+        self._events.put(lambda: self._saved(saved))

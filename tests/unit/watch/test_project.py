@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from r4l import resources
 from r4l.errors import UsageError
+from r4l.walk import Visit, walk
 from r4l.watch.project import Project, Work
 
 EVERYTHING = Work(everything=True)
@@ -38,7 +43,7 @@ def test_a_test_file_affects_itself(project: Project) -> None:
     file = project.folder / "tests/test_a.py"
     assert project.affected([file]) == Work(tests=frozenset({file}))
     both = project.affected([file, project.folder / "tests/test_b.py"])
-    assert both.tests == set(project.tests())
+    assert both.tests == {file, project.folder / "tests/test_b.py"}
     assert not both.everything
 
 
@@ -100,12 +105,106 @@ def test_what_was_not_run_is_added_to_the_next_run(project: Project) -> None:
     assert not Work() | Work()
 
 
-def test_the_tests_of_a_folder(project: Project) -> None:
-    (project.folder / ".venv").mkdir()
-    (project.folder / ".venv/test_x.py").write_text("")
-    (project.folder / "late_test.py").write_text("")
-    names = [path.name for path in project.tests()]
-    assert names == ["late_test.py", "test_a.py", "test_b.py"]
+def test_pytest_finds_the_tests_of_a_folder(project: Project) -> None:
+    """As under `r4l test`, by `python_files`, `testpaths` and `norecursedirs`."""
+    assert project.tests() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("board.dtsi", "Makefile.inc", "Makefile.am", "Kbuild.platforms", "GNUmakefile", "rules.mk", "Kconfig.debug"),
+        *("blob.o_shipped", "keymap.c_shipped", "table.inc", "parse.y", "lex.l", "part.cc", "sub/deep/x.S"),
+    ],
+)
+def test_all_that_kbuild_reads_is_a_source(project: Project, name: str) -> None:
+    assert project.affected([project.folder / name]) == EVERYTHING
+
+
+@pytest.mark.parametrize("name", ["Makefile~", "Makefile.orig", "Kbuild.rej", "Makefile.bak", ".Makefile.swp", "x.ko"])
+def test_copies_of_makefiles_are_none(project: Project, name: str) -> None:
+    assert not project.affected([project.folder / name])
+
+
+def test_an_environment_of_python_affects_nothing(project: Project) -> None:
+    for name in ("env/lib/test_x.py", "env/lib/y.py", "node_modules/z.c"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text("")
+    assert project.affected([project.folder / "env/lib/test_x.py"])
+    (project.folder / "env/pyvenv.cfg").write_text("")
+    paths = [project.folder / name for name in ("env", "env/lib/test_x.py", "env/lib/y.py", "node_modules/z.c")]
+    assert not project.affected(paths)
+
+
+def test_links_and_folders_of_strange_names(project: Project, tmp_path: Path) -> None:
+    """Regression: a link to itself, and a folder that vanished while it was listed, ended the watch."""
+    new = project.folder / "new"
+    new.mkdir()
+    (new / "test_folder.py").mkdir()
+    (new / "test_dangling.py").symlink_to("nowhere")
+    (new / "loop").symlink_to("loop")
+    (project.folder / "loop.rs").symlink_to("loop.rs")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/x.rs").write_text("")
+    (project.folder / "disk").symlink_to(tmp_path / "disk")
+    assert not project.affected([new, new / "loop", project.folder / "disk"])
+    assert project.affected([project.folder / "loop.rs"]) == EVERYTHING
+    assert not project.affected([new / "test_dangling.py", new / "test_folder.py"])
+
+
+def test_folders_that_vanish_while_they_are_listed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the same."""
+    for name in ("a", "b"):
+        (project.folder / "new" / name).mkdir(parents=True)
+        (project.folder / "new" / name / "x.rs").write_text("")
+
+    def vanishing(*arguments: Any, **words: Any) -> Iterator[Visit]:
+        for step in walk(*arguments, **words):
+            shutil.rmtree(project.folder / "new", ignore_errors=True)
+            yield step
+
+    monkeypatch.setattr("r4l.watch.project.walk", vanishing)
+    assert not project.affected([project.folder / "new"])
+    assert project.folders() == {project.folder / "tests"}
+
+
+def test_the_folders_with_sources(project: Project) -> None:
+    for name in ("src/hw/regs.rs", "docs/x.md", ".git/hooks/x.py", "env/pyvenv.cfg", "env/x.py"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text("")
+    assert project.folders() == {project.folder / name for name in ("src", "src/hw", "tests")}
+
+
+@pytest.fixture
+def around(project: Project) -> Project:
+    """The project, whose build reads files in the folder around it."""
+    top = project.folder.parent
+    for name in ("common/ver.h", "common/test_x.py", "VERSION.txt", "other/Kbuild", "tools/sub/x.h"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("")
+    read = {top / "common", top / "common/ver.h", top / "VERSION.txt", top / "tools", project.folder / "blinker.rs"}
+    return dataclasses.replace(project, around=frozenset(read))
+
+
+def test_folders_around_are_watched_without_those_in_them(around: Project) -> None:
+    top = around.folder.parent
+    assert around.watched_around == (top, top / "common", top / "tools")
+    (top / "common").rename(top / "away")
+    assert dataclasses.replace(around, around=around.around).watched_around == (top, top / "tools")
+
+
+@pytest.mark.parametrize("name", ["common/ver.h", "common/new.h", "common", "VERSION.txt", "common/a.c", "own.h"])
+def test_a_save_around_the_folder_affects_all(around: Project, name: str) -> None:
+    """Regression: a header outside of the folder started no run."""
+    assert around.affected([around.folder.parent / name]) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["common/test_x.py", "common/notes.md", "common/.ver.h.swp", "other/Kbuild", "other", "tools/sub/x.h", "x.ko"],
+)
+def test_another_save_there_affects_nothing(around: Project, name: str) -> None:
+    assert not around.affected([around.folder.parent / name])
 
 
 def test_the_kit_counts_where_it_is_taken_in(project: Project, folder: Path) -> None:
@@ -115,14 +214,11 @@ def test_the_kit_counts_where_it_is_taken_in(project: Project, folder: Path) -> 
     (folder / "Kbuild").write_text("obj-m := blinker.o\nblinker-y := main.o\ninclude $(R4L_KIT)/kit.mk\n")
     with_kit = Project.of(folder)
     assert with_kit.affected([part]) == EVERYTHING
-    assert with_kit.sources == (with_kit.folder, with_kit.kit)
+    assert with_kit.watched == [with_kit.folder, with_kit.kit]
 
 
 def test_a_driver_of_the_checkout_has_its_tests_there() -> None:
-    assert (
-        resources.rust("drivers/e1000").resolve() / "tests/test_link.py"
-        in Project.of(resources.rust("drivers/e1000")).tests()
-    )
+    assert Project.of(resources.rust("drivers/e1000")).tests()[0] == resources.rust("drivers/e1000").resolve()
     project = Project.of(resources.rust("drivers/capture"))
     shelf = project.shelf
     assert shelf is not None
