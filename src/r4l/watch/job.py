@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -27,15 +28,13 @@ from r4l.process import without_colours
 from r4l.settings import Settings
 from r4l.terminal import escaped
 from r4l.testing.exitcodes import EXIT_CODES
-from r4l.threads import guarded
+from r4l.threads import guarded, thread_failure
 from r4l.vm import VM
 
 PYTEST = (
     "-q",
     "--no-header",
     "--tb=short",
-    "-p",
-    "no:cacheprovider",
     # Modules that pytest would rewrite are imported already.
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
@@ -114,8 +113,7 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=guarded(_await_owner, _end), daemon=True).start()
-    for descriptor in (1, 2):
-        os.dup2(screen.fileno(), descriptor)
+    sys.stdout, sys.stderr = (_stream(descriptor, screen) for descriptor in (1, 2))
     os.environ["COLUMNS"] = str(job.columns)
     outcome = JobResult(known=job.known)
     try:
@@ -124,8 +122,18 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
         outcome.code, outcome.error = error.exit_code, _plain(error)
     except KeyboardInterrupt:
         outcome.code = 130
+    except BaseException as error:  # noqa: BLE001 (without an outcome, the run would be called killed)
+        fault = _plain(thread_failure("the run", error))
+        outcome.code, outcome.error = fault.exit_code, fault
     sys.stdout.flush()
     answer.send(outcome)
+
+
+def _stream(descriptor: int, screen: Connection) -> TextIO:
+    """Put the screen in the place of a descriptor; return a stream for it that fails for no character."""
+    os.dup2(screen.fileno(), descriptor)
+    # Not the present one: its encoding is the user's, and where it wrote to a file, it would seek.
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
 
 
 def _interrupt(*_: object) -> None:

@@ -118,6 +118,42 @@ def test_a_saved_file_without_tests(tmp_path: Path, watched: Watched) -> None:
     assert "loaded" not in said
 
 
+@pytest.mark.parametrize("option", ["--lf", "--ff"])
+def test_the_failures_of_the_last_run(tmp_path: Path, watched: Watched, option: str) -> None:
+    """Regression: pytest knew neither option."""
+    write(tmp_path, test_a=GOOD, test_b=BAD)
+    assert watched()[0].code == 123
+    outcome, said = watched(arguments=(option, "-v"))
+    assert outcome.code == 123
+    assert "1 failed" in said
+    assert ("1 passed" in said) is (option == "--ff")
+
+
+def test_output_of_any_encoding(tmp_path: Path, watched: Watched) -> None:
+    """Regression: a traceback, and "the run was killed"."""
+    write(tmp_path, test_a="def test_a():\n    print('☃ \\udc80')\n    assert False\n")
+    outcome, said = watched(encoding="latin-1")
+    assert outcome.code == 123
+    assert "☃" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "cause"),
+    [
+        ("jobs._build = disk_full", 120, "the disk is full"),
+        ("jobs._test = vanish", 125, "the run has failed: FileNotFoundError: [Errno 2] No such file: '/x/4913'"),
+        ("jobs._test = leave", 125, "the run has failed: SystemExit: 3"),
+    ],
+)
+def test_any_error_has_a_cause(watched: Watched, setting: str, code: int, cause: str) -> None:
+    """Regression: the same."""
+    outcome, said = watched(setting)
+    assert outcome.code == code
+    assert outcome.error
+    assert outcome.error.cause == cause
+    assert not said
+
+
 def test_the_users_own_kernel_is_looked_at_in_each_run(watched: Watched) -> None:
     """The user may have built it again."""
     setting = (
