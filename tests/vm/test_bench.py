@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from r4l import resources
 from r4l.bench.machine import machine, run
 from r4l.bench.workloads import chosen_workloads
+from r4l.errors import VerdictError
 from r4l.kernel import Kernel
 from r4l.module.named import named
 
@@ -49,6 +51,21 @@ def test_a_driver_that_needs_modules_of_the_kernel_s_own(driver: str, kernel: Ke
     for workload in workloads:
         vm = machine(kernel, module, card, parameters={}, with_modules=(), network=True, icount=False)
         with vm:
+            assert run(vm, workload, 120) > 0
+
+
+@pytest.mark.parametrize("name", ["pktgen-60", "transmit-60", "udp"])
+def test_frames_that_are_lost_have_no_figure(name: str, kernel: Kernel) -> None:
+    """Regression: nobody looked whether they arrived, and a driver that dropped them was the faster one."""
+    (honest,) = chosen_workloads((name,), ())
+    honest = dataclasses.replace(honest, count=2000)
+    lossy = dataclasses.replace(honest, script=f"far ip link set $FAR down\n{honest.script}")
+    driver = named(kernel, "kernel:e1000")
+    for workload, trouble in ((honest, None), (lossy, r"loses frames of .*: of \d000 frames 0 have arrived")):
+        vm = machine(kernel, driver, "e1000", parameters={}, with_modules=(), network=True, icount=False)
+        with vm, contextlib.ExitStack() as stack:
+            if trouble:
+                stack.enter_context(pytest.raises(VerdictError, match=trouble))
             assert run(vm, workload, 120) > 0
 
 

@@ -19,6 +19,9 @@ NAME = 16
 REACH = 0.1
 """Distance from 1 at either end of the scale."""
 
+NO_RATIO = "–"
+"""Sign in the place of a ratio that means nothing."""
+
 
 def as_dict(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> dict[str, Any]:
     """Put the figures into JSON's types.
@@ -70,8 +73,7 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
             escape(workload.unit),
         ]
         if pair:
-            ratio = _ratio(workload, found)
-            cells += [f"{ratio:.3f}", _scale(ratio)]
+            cells += _compared(_ratio(workload, found))
         cells.append(f"{100 * max(figures.spread(workload.name) for figures in found.values()):.2f} %")
         if timed and pair:
             ours, theirs = (figures.timed[workload.name][0] for figures in found.values())
@@ -81,8 +83,9 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
     for name in derived[0]:
         cells = [escape(name), *(_number(values[name]) for values in derived), "instr./frame"]
         if pair:
-            ratio = derived[1][name] / derived[0][name]
-            cells += [f"{ratio:.3f}", _scale(ratio)]
+            ours, theirs = (values[name] for values in derived)
+            # Errors of the two workloads can be larger than their difference.
+            cells += _compared(theirs / ours) if min(ours, theirs) > 0 else [NO_RATIO]
         shown.add_row(*cells)
     return shown
 
@@ -90,6 +93,10 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
 def _ratio(workload: Workload, found: Mapping[str, Figures]) -> float:
     ours, theirs = (figures.median(workload.name) for figures in found.values())
     return workload.ratio(ours, theirs)
+
+
+def _compared(ratio: float) -> list[str]:
+    return [f"{ratio:.3f}", _scale(ratio)]
 
 
 def _number(value: float) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 
 from r4l import resources
@@ -22,6 +23,10 @@ KERNELS_OWN = ("pktgen", "dummy")
 STAND_STILL = 240.0
 """Seconds without a sign of life after which a machine whose clock counts instructions is given up: it is ten times as
 slow as another."""
+
+LOSES = 9
+"""Exit code of a workload whose frames did not arrive (prelude.sh, `arrives`)."""
+_NANOSECONDS = re.compile("[0-9]{1,18}")
 
 
 def machine(
@@ -74,23 +79,34 @@ def run(vm: VM, workload: Workload, timeout: float | None) -> float:
         Nanoseconds of the guest that it took.
 
     Raises:
-        VerdictError: the workload failed in the guest, or the kernel complained.
+        VerdictError: the workload failed in the guest, the driver lost its frames, or the kernel complained.
         GuestTimeout: it did not end.
     """
     if workload.network:
         prelude = resources.text(__package__, "prelude.sh")
-        script = f"COUNT={workload.count}; . /tmp/cards\n{prelude}\n{workload.script}\n"
+        script = f"COUNT={workload.count} LOSES={LOSES}; . /tmp/cards\n{prelude}\n{workload.script}\n"
         done = vm.run(["sh", "-c", script], timeout=timeout)
     else:
         vm.put(workload.script.encode(), "/tmp/workload.sh")
         done = vm.run([f"r4l-{PROGRAM}", "time", "sh", "/tmp/workload.sh"], timeout=timeout)
     vm.klog.check()
-    return _nanoseconds(workload, done)
+    return nanoseconds(workload, done)
 
 
-def _nanoseconds(workload: Workload, done: Completed) -> float:
+def nanoseconds(workload: Workload, done: Completed) -> float:
+    """Return the nanoseconds that a workload's last line says.
+
+    Raises:
+        VerdictError: it failed, or lost its frames.
+    """
+    if workload.network and done.exit_code == LOSES:
+        raise VerdictError(
+            f"the driver loses frames of the workload {workload.name}: {done.stderr.strip().rpartition(chr(10))[2]}",
+            "frames that are lost take no instructions, so there is no figure; `ip -s link` in `r4l shell` counts them",
+            detail=done.stdout + done.stderr,
+        )
     last = done.stdout.rstrip().rpartition("\n")[2]
-    if done.exit_code != 0 or not last.isdigit() or int(last) == 0:
+    if done.exit_code != 0 or not _NANOSECONDS.fullmatch(last) or int(last) == 0:
         raise VerdictError(
             f"the workload {workload.name} failed in the guest, with exit code {done.exit_code}",
             "the driver does not do this work, or the script is wrong",

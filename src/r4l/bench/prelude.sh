@@ -11,4 +11,24 @@ pktgen() { # INTERFACE SIZE: send COUNT frames to the far card, or to $MAC; prin
     conf pgctrl start
     # Result: OK: 205465(c205120+d345) usec, 20000 (60byte,0frags)
     sed -n 's/^Result: OK: \([0-9]*\)(.*/\1000/p' /proc/net/pktgen/$1
+    conf kpktgend_0 rem_device_all
+}
+heard() { # prints the IP packets that the far card's driver has given to the kernel, by the kernel's own count
+    far awk '$1 == "Ip:" { count = $4 } END { print count }' /proc/net/snmp
+}
+arrives() { # COMMAND: run it, and end with $LOSES if more than one in a hundred of its COUNT frames do not arrive at the far card
+    before=$(heard)
+    "$@" > /tmp/taken
+    tries=0
+    until arrived=$(($(heard) - before)); [ $arrived -ge $COUNT ]; do
+        # The last ones may be on their way.
+        tries=$((tries + 1))
+        [ $tries -lt 20 ] || break
+        usleep 50000
+    done
+    if [ $((100 * arrived)) -lt $((99 * COUNT)) ]; then
+        echo "of $COUNT frames $arrived have arrived at the far card" >&2
+        exit $LOSES
+    fi
+    cat /tmp/taken
 }

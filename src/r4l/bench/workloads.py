@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,15 +89,21 @@ def chosen_workloads(names: Sequence[str], scripts: Sequence[Path]) -> tuple[Wor
         names: workloads of the table; all of them if neither names nor scripts are given.
         scripts: shell scripts of the user, on the host.
 
+    Returns:
+        The workloads in the order of the arguments, each once and with a name that no other has: a script is named by
+        its file, or by its path if another workload has the file's name.
+
     Raises:
         UsageError: no workload has that name, or a script cannot be read.
     """
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
         raise UsageError(f"there is no workload {unknown[0]}", f"there are {', '.join(WORKLOADS)}")
-    own = tuple(_of_script(path) for path in scripts)
+    paths = dict.fromkeys(scripts)
+    taken = Counter([*WORKLOADS, *(path.name for path in paths)])
+    own = tuple(_of_script(path, path.name if taken[path.name] == 1 else _as_path(path)) for path in paths)
     if names or own:
-        return (*(WORKLOADS[name] for name in names), *own)
+        return (*(WORKLOADS[name] for name in dict.fromkeys(names)), *own)
     return tuple(WORKLOADS.values())
 
 
@@ -116,9 +123,13 @@ def differences(figures: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _of_script(path: Path) -> Workload:
+def _as_path(path: Path) -> str:
+    return str(path) if "/" in str(path) else f"./{path}"
+
+
+def _of_script(path: Path, name: str) -> Workload:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the script {path} cannot be read: {error}", "give a shell script for the guest") from None
-    return Workload(path.name, f"the script {path.name}", INSTRUCTIONS, "less", 0, text, network=False)
+    return Workload(name, f"the script {name}", INSTRUCTIONS, "less", 0, text, network=False)
