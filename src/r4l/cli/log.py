@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from rich.markup import escape
 from rich.text import Text
 
 from r4l.cli import show
@@ -110,7 +111,14 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
         sources = loading.sources(kernel) if kernel else loading.module_sources(Toolchain.existing())
         for file in files:
             sources.add(file)
-        yield sources
+        try:
+            yield sources
+        finally:
+            # Also when the user ends a log that goes on.
+            for ko, why in sources.notes.items():
+                Console(stderr=True, highlight=False, soft_wrap=True).print(
+                    f"[yellow]note:[/] {escape(ko.name)} {escape(why)}"
+                )
 
 
 class _Reading:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from r4l.elf import SHN_UNDEF, STT_FUNC, BoundedElf, UnfitElf
+from r4l.klog import functions
 from r4l.klog.frames import StackFrame
 from r4l.paths import followed, leads_to_file, text_or_none
 
@@ -34,12 +34,6 @@ LIBRARY = Path("/usr/lib/rustlib")
 """Folder of the standard library's source in the toolchain."""
 
 
-@dataclass(frozen=True)
-class _Function:
-    start: int
-    size: int
-
-
 class Sources:
     """The .ko files loaded into a machine, and the source lines of their instructions.
 
@@ -47,13 +41,18 @@ class Sources:
         run: runs a program of the toolchain.
         foreign: folders of sources that are compiled into modules but not written by their authors: the kernel, the
             kit.
+
+    Attributes:
+        notes: for each .ko file that could not tell a line that was asked for, the reason as the end of a sentence.
     """
 
     def __init__(self, run: Run, foreign: Iterable[Path] = ()) -> None:
         self._run = run
         self._foreign = (LIBRARY, *foreign)
         self._files: dict[str, tuple[Path, int]] = {}
-        self._known: dict[tuple[str, str, int], tuple[str, int] | None] = {}
+        self._functions: dict[str, dict[str, list[functions.CodeSymbol]]] = {}
+        self._known: dict[tuple[str, str, int, int], tuple[str, int] | None] = {}
+        self.notes: dict[Path, str] = {}
 
     @property
     def files(self) -> dict[str, Path]:
@@ -64,60 +63,81 @@ class Sources:
         """Register a module that was loaded. Its file is read later, and only if it is still the same."""
         name = ko.stem.replace("-", "_")
         self._files[name] = (ko, ko.stat().st_mtime_ns)
+        self._functions.pop(name, None)
         self._known = {key: value for key, value in self._known.items() if key[0] != name}
 
     def locate(self, frames: Iterable[tuple[StackFrame, bool]]) -> dict[StackFrame, StackFrame]:
         """Return the frames that lie in a module's own source, with file, line and source text added.
 
+        If one frame cannot be of the .ko file, the file is of another build, and gives no line for any of them.
+
         Args:
             frames: pairs of a frame and True if its address is a return address; the call ends one byte before that.
                 Frames that the unwinder marks as uncertain are skipped, as they would point to lines that did not run.
         """
-        wanted: dict[StackFrame, int] = {}
+        wanted: dict[str, dict[StackFrame, int]] = defaultdict(dict)
         for frame, returns in frames:
             if frame.module in self._files and frame.certain:
                 # The instruction at fault comes first, and on arm64 once more in the trace, exact there too.
-                wanted.setdefault(frame, frame.offset - returns)
-        self._look_up(wanted)
+                wanted[frame.module or ""].setdefault(frame, frame.offset - returns)
         located: dict[StackFrame, StackFrame] = {}
-        for frame, offset in wanted.items():
-            place = self._known.get((frame.module or "", frame.raw, offset))
-            if place:
-                ko = self._files[frame.module or ""][0]
-                located[frame] = replace(frame, file=place[0], line=place[1], source=_line(ko, *place))
+        for name, offsets in wanted.items():
+            if not self._is_of(name, offsets):
+                continue
+            self._look_up(name, offsets)
+            for frame, offset in offsets.items():
+                if place := self._known.get(_key(frame, offset)):
+                    ko = self._files[name][0]
+                    located[frame] = replace(frame, file=place[0], line=place[1], source=_line(ko, *place))
         return located
 
-    def _look_up(self, wanted: dict[StackFrame, int]) -> None:
-        """Resolve all frames that are not cached, with one run per module."""
-        asked: dict[Path, dict[StackFrame, int]] = defaultdict(dict)
-        for frame, offset in wanted.items():
-            key = (frame.module or "", frame.raw, offset)
-            if key in self._known:
-                continue
-            self._known[key] = None
-            ko, loaded = self._files[key[0]]
-            # A .ko that was rebuilt since is not the code that runs.
-            if ko.is_file() and ko.stat().st_mtime_ns == loaded:
-                asked[ko][frame] = offset
-        for ko, frames in asked.items():
-            for frame, place in self._places(ko, frames).items():
-                self._known[frame.module or "", frame.raw, frames[frame]] = place
+    def _is_of(self, name: str, offsets: Mapping[StackFrame, int]) -> bool:
+        """True if all frames of a module can be of its file."""
+        ko = self._files[name][0]
+        if name not in self._functions:
+            if not self._is_same(name):
+                return False
+            self._functions[name] = functions.of_module(ko)
+        known = self._functions[name]
+        if not known:
+            self.notes[ko] = "has no symbols, so its frames have no lines"
+        elif other := functions.stranger(offsets, known):
+            self.notes[ko] = f"is not the module of this log: {other.raw} has another size there, or is missing"
+            return False
+        return bool(known)
 
-    def _places(self, ko: Path, frames: dict[StackFrame, int]) -> dict[StackFrame, tuple[str, int]]:
+    def _is_same(self, name: str) -> bool:
+        """True if the file of a module is the one that was loaded. A .ko that was rebuilt since is not the code that
+        runs."""
+        ko, loaded = self._files[name]
+        return ko.is_file() and ko.stat().st_mtime_ns == loaded
+
+    def _look_up(self, name: str, offsets: Mapping[StackFrame, int]) -> None:
+        """Resolve all frames of a module that are not cached, in one run."""
+        asked = {frame: offset for frame, offset in offsets.items() if _key(frame, offset) not in self._known}
+        self._known |= {_key(frame, offset): None for frame, offset in asked.items()}
+        if asked and self._is_same(name):
+            for frame, place in self._places(name, asked).items():
+                self._known[_key(frame, asked[frame])] = place
+
+    def _places(self, name: str, offsets: Mapping[StackFrame, int]) -> dict[StackFrame, tuple[str, int]]:
         """Return file and line of the frames in the module's own source; for inlined functions, the innermost."""
+        ko = self._files[name][0]
         with tempfile.TemporaryDirectory(prefix="r4l-") as folder:
             linked = Path(folder) / "linked"
             self._run([*LINK, "-o", linked, ko], ko.parent, linked.parent)
-            functions = _functions(linked)
-            addresses = {
-                frame: function.start + offset
-                for frame, offset in frames.items()
-                if (function := _fitting(functions.get(frame.raw, ()), frame.size))
+            starts = functions.starts(linked)
+            found = {
+                frame: functions.address(frame, offset, self._functions[name], starts)
+                for frame, offset in offsets.items()
             }
+            addresses = {frame: address for frame, address in found.items() if address is not None}
             if not addresses:
                 return {}
             text = self._run([*SYMBOLIZE, f"--obj={linked}", *map(hex, addresses.values())], ko.parent, linked.parent)
         blocks = _blocks(text)
+        if not any(blocks.values()):
+            self.notes[ko] = "has no debug information, so its frames have no lines"
         own = {
             frame: next((place for place in blocks.get(address, ()) if not self._is_foreign(place[0])), None)
             for frame, address in addresses.items()
@@ -128,27 +148,8 @@ class Sources:
         return any(Path(file).is_relative_to(folder) for folder in self._foreign)
 
 
-def _functions(linked: Path) -> dict[str, list[_Function]]:
-    """Read the functions of a linked file by name; empty if the file is no ELF file, since compressed modules load
-    too."""
-    found: dict[str, list[_Function]] = defaultdict(list)
-    try:
-        with linked.open("rb") as file:
-            for symbol in BoundedElf(file).symbols():
-                if symbol.kind == STT_FUNC and symbol.section != SHN_UNDEF:
-                    found[symbol.name].append(_Function(symbol.value, symbol.size))
-    except (UnfitElf, FileNotFoundError):
-        return {}
-    return found
-
-
-def _fitting(functions: Iterable[_Function], size: int) -> _Function | None:
-    """Select among functions of the same name the one of that size.
-
-    The kernel's size includes the padding after a function.
-    """
-    fitting = [function for function in functions if function.size <= size]
-    return min(fitting, key=lambda function: size - function.size, default=None)
+def _key(frame: StackFrame, offset: int) -> tuple[str, str, int, int]:
+    return frame.module or "", frame.raw, frame.size, offset
 
 
 def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:

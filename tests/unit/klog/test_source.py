@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from r4l.klog import KernelLog, Sources, Splat, StackFrame
-from r4l.klog import source as source_module
+from r4l.klog import KernelLog, Sources, Splat, StackFrame, functions
+from r4l.klog.functions import CodeSymbol
 
 GOLDEN = Path(__file__).parent / "golden/crashers"
 OPEN = "_RNvNtCsg18HkDjied2_5crash6memory18refcount_from_zero"
+
+CALLER = "_RNvXCsg18HkDjied2_5crashNtB2_8CrashersNtNtCsb5MLIFMWygY_6kernel6module6Module4init"
 
 
 class Symbolizer:
@@ -38,8 +40,11 @@ class Symbolizer:
 @pytest.fixture
 def ko(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A module whose function lies at 0x1000, built from a source that is older."""
-    functions = {OPEN: [source_module._Function(0x9000, 0x400), source_module._Function(0x1000, 0x9B)]}
-    monkeypatch.setattr(source_module, "_functions", lambda linked: functions)
+    shapes = {OPEN: [CodeSymbol(0x400, 0x400), CodeSymbol(0x9B, 0xA0)], "last": [CodeSymbol(0x20, None)]}
+    shapes[CALLER] = [CodeSymbol(0x27C, 0x280)]
+    places = {OPEN: [(0x9000, 0x400), (0x1000, 0x9B)], "last": [(0x1100, 0x20)]}
+    monkeypatch.setattr(functions, "of_module", lambda ko: shapes)
+    monkeypatch.setattr(functions, "starts", lambda linked: places)
     (tmp_path / "ring.rs").write_text("fn open() {\n    count.inc();\n}\n")
     (tmp_path / "crashers.ko").write_bytes(b"")
     os.utime(tmp_path / "ring.rs", (1, 1))
@@ -94,6 +99,55 @@ def test_what_is_not_asked_at_all(ko: Path) -> None:
     os.utime(ko, (2, 2))
     assert made.locate([(frame(), True)]) == {}
     assert symbolizer.asked == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "offset", "size", "found"),
+    [
+        (OPEN, 0x1E, 0xA0, True),
+        (OPEN, 0x9B, 0xA0, True),
+        (OPEN, 0x9C, 0xA0, False),
+        ("last", 0x5, 0x20, True),
+        ("last", 0x5, 0xFF0, True),
+        ("last", 0x21, 0xFF0, False),
+    ],
+)
+def test_an_instruction_lies_within_its_function(ko: Path, raw: str, offset: int, size: int, found: bool) -> None:
+    """Regression: an offset beyond the function's end had the line of another one."""
+    made = sources(Symbolizer(f"{ko.parent}/ring.rs:2:5"), ko)
+    one = StackFrame(raw, offset, size, "crashers", True, raw)
+    assert bool(made.locate([(one, True)])) is found
+    assert not made.notes
+
+
+@pytest.mark.parametrize(("raw", "size"), [(OPEN, 0x9B), (OPEN, 0xB0), ("last", 0x10), ("last", 0x80000), ("gone", 9)])
+def test_a_module_of_another_build_gives_no_line(ko: Path, raw: str, size: int) -> None:
+    """Regression: a smaller function of the same name gave its lines, without a word."""
+    symbolizer = Symbolizer(f"{ko.parent}/ring.rs:2:5")
+    made = sources(symbolizer, ko)
+    assert made.locate([(frame(), True)])
+    other = StackFrame(raw, 0x5, size, "crashers", True, raw)
+    assert made.locate([(frame(), True), (other, True)]) == {}, "nor to a frame that fits by chance"
+    assert len(symbolizer.asked) == 1
+    assert "is not the module of this log" in made.notes[ko]
+
+
+def test_frames_without_a_size_or_with_a_name_in_rust_s_form_are_of_any_module(ko: Path) -> None:
+    made = sources(Symbolizer(f"{ko.parent}/ring.rs:2:5"), ko)
+    inlined = StackFrame("gone", 0, 0, "crashers", True, "gone")
+    demangled = StackFrame("crash::gone", 5, 0x33, "crashers", True, "crash::gone")
+    assert made.locate([(inlined, True), (demangled, True), (frame(), True)])
+    assert not made.notes
+
+
+def test_a_module_without_lines_or_without_symbols_is_named(ko: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = sources(Symbolizer("??:0:0"), ko)
+    made.locate([(frame(), True)])
+    assert "has no debug information" in made.notes[ko]
+    monkeypatch.undo()
+    made = sources(Symbolizer(), ko)
+    made.locate([(frame(), True)])
+    assert "has no symbols" in made.notes[ko]
 
 
 def test_the_text_of_a_source_that_was_edited_since_is_not_shown(ko: Path) -> None:
