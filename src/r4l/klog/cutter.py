@@ -12,9 +12,11 @@ from r4l.klog.records import Record
 from r4l.klog.splat import Splat
 
 MAX_LINES = 400
-"""Records of one splat; a longer one is cut here."""
+"""Records of one splat that are kept; of a longer one, those in the middle are left out."""
 MAX_CHARACTERS = 1 << 16
-"""Characters of one splat; the longest reports of lockdep have half of it."""
+"""Characters of one splat that are kept; the longest reports of lockdep have half of it."""
+MOST_LINES = 40_000
+"""Records of one splat, where it is cut: a list of all tasks has one for each (mm/oom_kill.c, `dump_tasks`)."""
 PREAMBLE = 4
 GAP = 1.0
 """Seconds between two lines after which a splat is taken to be over, by the kernel's time, or else by the clock of the
@@ -51,12 +53,29 @@ class _Open:
     torn: bool = False
     """True for a splat whose headline is missing, as the log begins after it."""
     single: bool = False
+    middle: int = 0
+    """Place in the records where some were left out; 0 for none."""
+    left_out: int = 0
+    """Number of them."""
     indent: str = ""
     """Blanks before the first line; a log that somebody has indented has them before every line."""
     strangers: int = 0
     """Number of lines at the end that may belong to something else."""
     since: float = 0.0
     """Time of the last line, as `SplatCutter.now` had it."""
+
+    @property
+    def full(self) -> bool:
+        """True if more is kept than shall be."""
+        return len(self.records) > MAX_LINES or self.size > MAX_CHARACTERS
+
+    def shorten(self) -> None:
+        """Leave out records in the middle: the begin has the headline and the trace, the end may be another's."""
+        middle = self.middle or len(self.records) // 2
+        while self.full and middle < len(self.records) - STRANGERS - 1:
+            self.size -= len(self.records.pop(middle).text)
+            self.middle = middle
+            self.left_out += 1
 
     @property
     def patience(self) -> float:
@@ -192,7 +211,7 @@ class SplatCutter:
 
     def _continues(self, current: _Open, record: Record) -> bool:
         text = record.text.removeprefix(current.indent)
-        if len(current.records) >= MAX_LINES or current.size >= MAX_CHARACTERS:
+        if current.full or current.left_out > MOST_LINES:
             return False
         belongs = _belongs(text)
         found = kinds.headline(text)
@@ -252,6 +271,8 @@ class SplatCutter:
         current.records.append(record)
         current.since = self.now
         current.size += len(record.text)
+        if current.full:
+            current.shorten()
         inner = record.text.removeprefix(current.indent)
         prefix = kinds.PREFIX.get(current.kind or "")
         known = bool(prefix.match(inner)) if prefix else _belongs(inner) or kinds.headline(inner) is not None
@@ -290,6 +311,9 @@ class SplatCutter:
             return []
         if current.traced or current.ended or current.single or current.kind in kinds.PREFIX:
             records = records[: len(records) - current.strangers]
+        if 0 < current.middle <= len(records):
+            note = f"({current.left_out} lines are left out here)"
+            records = [*records[: current.middle], Record(note, number=records[-1].number), *records[current.middle :]]
         kind, headline = current.kind, current.headline
         if kind is None and current.torn:
             kind, headline = kinds.TORN, records[0].text.strip()

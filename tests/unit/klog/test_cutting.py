@@ -10,6 +10,7 @@ import pytest
 from tests.unit.klog.logs import OOPS, WARNING, read, symbols
 
 from r4l.klog.blame import plain_symbol
+from r4l.klog.cutter import MAX_CHARACTERS, MAX_LINES, MOST_LINES
 
 TRACES = tomllib.loads((Path(__file__).parent / "traces.toml").read_text(encoding="utf-8"))
 
@@ -304,3 +305,34 @@ def test_a_report_of_the_oom_killer_is_one() -> None:
     assert symbols([splat]) == ["widget_fault"]
     (last,) = read(f"[    1.000000] {OUT_OF_MEMORY[-1]}", "[    1.000001] widget: loaded", "[    1.000002]  indented")
     assert last.last == 1
+
+
+@pytest.mark.parametrize("stamp", ["Nov 28 10:00:00 host kernel: ", "[    1.000000] ", "[    1.000000][  T123] "])
+@pytest.mark.parametrize("tasks", [0, 300, 900, 9000])
+def test_a_report_of_the_oom_killer_is_one_however_many_tasks_there_are(tasks: int, stamp: str) -> None:
+    """Regression: of a report with more than 400 lines, the last one was a complaint of its own, without a culprit."""
+    lines = [*OUT_OF_MEMORY[:-2], *OUT_OF_MEMORY[-3:-2] * tasks, *OUT_OF_MEMORY[-2:]]
+    (splat, after) = read(*(f"{stamp}{text}" for text in [*lines, "widget: before", *OOPS]))
+    assert (splat.splat_kind, splat.first, splat.last) == ("oom", 1, len(lines))
+    assert symbols([splat]) == ["widget_fault"]
+    assert splat.lines[-1] == lines[-1]
+    assert len(splat.lines) <= MAX_LINES + 1
+    left = [line for line in splat.lines if line.endswith("lines are left out here)")]
+    assert left == ([f"({len(lines) - len(splat.lines) + 1} lines are left out here)"] if tasks else [])
+    assert after.splat_kind == "oops"
+
+
+def test_a_panic_at_the_end_of_a_long_report_is_its_death() -> None:
+    deep = [f" widget_again+0x{number:x}/0x900" for number in range(900)]
+    lines = [*OOPS[:-2], *deep, *OOPS[-2:], "Kernel panic - not syncing: Fatal exception in interrupt"]
+    (splat,) = read(*(f"[    1.000000] {text}" for text in lines))
+    assert (splat.killed, splat.last) == ("machine", len(lines))
+
+
+def test_a_report_of_long_lines_and_one_without_end_are_cut() -> None:
+    long = [f" widget_again+0x1/0x900 [widget {'x' * 60}]" for _ in range(MOST_LINES * 2)]
+    (splat,) = read(*(f"[    1.000000] {text}" for text in [*OOPS[:-2], *long]))
+    assert MOST_LINES < splat.last < MOST_LINES + 2 * MAX_LINES
+    words = [f"Modules linked in: {'x' * 5000}"] * 99
+    (splat,) = read(*(f"[    1.000000] {text}" for text in [*OOPS[:-2], *words]))
+    assert sum(map(len, splat.lines)) < MAX_CHARACTERS + 6000
