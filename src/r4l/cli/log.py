@@ -6,10 +6,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,7 +82,7 @@ def command(files: tuple[str, ...], modules: tuple[Path, ...], kernel_name: str 
         for file in files or (STDIN,):
             reading = _Reading(file)
             if as_json:
-                entries.append(_entry(reading.name, _kept(reading.complaints(), sources)[0], reading.trouble))
+                entries.append(_entry(reading, _kept(reading.complaints(), sources)[0]))
                 found = bool(entries[-1]["complaints"])
             else:
                 # Each at once: the next may be a pipe that goes on.
@@ -128,6 +129,7 @@ class _Reading:
         name: name of the log to show.
         trouble: the error that ended it; None while there is none.
         goes_on: True if it was opened, and may get more bytes while it is read.
+        empty: True if it was read to its end, and has no text.
     """
 
     def __init__(self, file: str) -> None:
@@ -136,17 +138,22 @@ class _Reading:
         self.name = file if Path(file) == Path(STDIN) else str(Path(file))
         self.trouble: R4LError | None = None
         self.goes_on = False
+        self.empty = False
 
     def complaints(self) -> Iterator[Splat]:
         """Yield the complaints in the order of their ends, until the end or an error."""
         with self._until_trouble(), self._stream() as (stream, log):
-            yield from complaints(stream, log)
+            yield from complaints(stream, log, on_empty=self._is_empty)
 
     def complaints_as_they_come(self) -> Iterator[Splat | None]:
         """Yield the complaints like `complaints`; and None, once, if more may come for a long time."""
         with self._until_trouble(), self._stream() as (stream, log):
             self.goes_on = grows(stream)
-            yield from growing(stream, log) if self.goes_on else complaints(stream, log)
+            read = growing if self.goes_on else complaints
+            yield from read(stream, log, on_empty=self._is_empty)
+
+    def _is_empty(self) -> None:
+        self.empty = True
 
     @contextmanager
     def _until_trouble(self) -> Iterator[None]:
@@ -167,6 +174,9 @@ class _Reading:
         elif sys.stdin is None:
             raise UsageError("standard input is closed", "name a file, or pipe a log in: dmesg | r4l log")
         else:
+            # Of a pipe that does not wait, nothing yet would be taken for its end.
+            with suppress(OSError):
+                os.set_blocking(sys.stdin.fileno(), True)
             with unpacked(sys.stdin.buffer, "standard input") as stream:
                 yield stream, None
 
@@ -180,12 +190,12 @@ def _read_and_show(reading: _Reading, sources: Sources | None) -> bool:
         for splat in itertools.chain(first, coming):
             if splat is None:
                 rest = itertools.chain(begun, filter(None, coming))
-                return bool(_show_as_they_come(screen(), reading.name, rest, sources))
+                return bool(_show_as_they_come(screen(), reading, rest, sources))
             begun.append(splat)
         first, coming = list(begun), iter(())
     splats, count = _kept(filter(None, itertools.chain(first, coming)), sources)
     if count or not reading.trouble:
-        _show(screen(), reading.name, splats, count)
+        _show(screen(), reading, splats, count)
     return bool(count)
 
 
@@ -205,9 +215,13 @@ def _kept(splats: Iterator[Splat], sources: Sources | None) -> tuple[list[Splat]
     return kept, count
 
 
-def _entry(name: str, splats: list[Splat], trouble: R4LError | None) -> dict[str, Any]:
-    entry = {"file": name, "complaints": [_complaint(splat) for splat in splats]}
-    return {**entry, "error": trouble.as_dict()} if trouble else entry
+def _entry(reading: _Reading, splats: list[Splat]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"file": reading.name, "complaints": [_complaint(splat) for splat in splats]}
+    if reading.trouble:
+        entry["error"] = reading.trouble.as_dict()
+    elif reading.empty:
+        entry["empty"] = True
+    return entry
 
 
 def _complaint(splat: Splat) -> dict[str, Any]:
@@ -234,10 +248,10 @@ def _frame(frame: StackFrame, *names: str) -> dict[str, Any]:
     return {name: getattr(frame, name) for name in names}
 
 
-def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
+def _show(console: Console, reading: _Reading, splats: list[Splat], count: int) -> None:
     if count or not is_quiet():
-        verdict = _verdict(count, sum(splat.fatal for splat in splats))
-        console.print(_title(name), verdict, sep="  ", markup=False)
+        verdict = _verdict(reading, count, sum(splat.fatal for splat in splats))
+        console.print(_title(reading.name), verdict, sep="  ", markup=False)
     if not count:
         return
     for splat in splats:
@@ -248,9 +262,9 @@ def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
     console.print()
 
 
-def _show_as_they_come(console: Console, name: str, splats: Iterator[Splat], sources: Sources | None) -> int:
+def _show_as_they_come(console: Console, reading: _Reading, splats: Iterator[Splat], sources: Sources | None) -> int:
     """Show the complaints of a log that goes on, and at its end their number; return that."""
-    title = _title(name)
+    title = _title(reading.name)
     count = fatal = 0
     if not is_quiet():
         console.print(title, Text("the log goes on; complaints as they come", style="dim"), sep="  ", markup=False)
@@ -269,7 +283,7 @@ def _show_as_they_come(console: Console, name: str, splats: Iterator[Splat], sou
             console.print(Text(f"\n… and {count - KEPT} more", style="dim"), markup=False)
         if count or not is_quiet():
             console.print()
-            console.print(title, _verdict(count, fatal), sep="  ", markup=False)
+            console.print(title, _verdict(reading, count, fatal), sep="  ", markup=False)
     return count
 
 
@@ -277,7 +291,9 @@ def _title(name: str) -> Text:
     return Text("standard input" if name == STDIN else name, style="bold")
 
 
-def _verdict(count: int, fatal: int) -> Text:
+def _verdict(reading: _Reading, count: int, fatal: int) -> Text:
+    if reading.empty:
+        return Text("! the log is empty", style="yellow")
     if not count:
         return Text("✓ the kernel does not complain", style="green")
     return Text(f"{count} complaint{'s' if count > 1 else ''}" + (f", {fatal} fatal" if fatal else ""), style="red")

@@ -22,6 +22,8 @@ EVENT = "data: "
 """Begin of each line of journalctl -o json-sse."""
 _SOURCE = re.compile(r'"(?:SYSLOG_IDENTIFIER|_TRANSPORT)" ?: ?"([^"]*)"')
 """A member of journald's that names the writer (systemd.journal-fields(7))."""
+_BETWEEN = re.compile(r"(?<=\}) ?,? ?(?=\{ ?\")")
+"""Place between two objects in a line. Within a string, the quote would have a backslash."""
 _OTHER = re.compile(r'[\[\]{}, ]+$|"\w{1,32}" ?: ?[\w.\[{ -]{0,32},?$')
 """A line of JSON with another member, or only brackets."""
 _FLOW = re.compile(
@@ -34,26 +36,42 @@ _TAG = re.compile(r"</?(?:br|p|pre|span|div|code|li|td|tr|tt|b|font) ?/?>")
 """A tag that may be at a line's end. The kernel's own (`</TASK>`) are in capitals."""
 
 
-def from_json(line: str) -> tuple[str, bool | None] | None:
-    """Return the log line in a line of JSON, and whether the kernel wrote it; None if the line is not JSON.
+def from_json(line: str) -> list[tuple[str, bool | None]] | None:
+    """Return the log lines in a line of JSON, and for each whether the kernel wrote it; None if the line is not JSON.
 
-    The second value is None if the line does not name the writer. JSON without a log line gives an empty text.
+    The second value is None if the line does not name the writer. JSON without a log line gives none.
     """
     line = line.removeprefix(RECORD).removeprefix(EVENT)
     start = line.removeprefix("[").lstrip(" \t-")[:1]
     if start not in ("{", "}", '"'):
         return None
     if "{dt: " in line and (flow := _FLOW.match(line)):
-        return _of_yaml(flow), None
-    found = _MESSAGE.search(line) or _ALONE.match(line)
-    if found is None and (numbers := _BYTES.search(line)):
-        text = bytes(int(each) & 255 for each in numbers[1].split(",")).decode("utf-8", "replace")
-    elif found is None:
-        return ("", None) if _OTHER.match(line.strip()) else None
+        return _lines([_of_yaml(flow)], None)
+    objects = _BETWEEN.split(line) if line.count("{") > 1 else [line]
+    found = [_of_object(each) for each in objects]
+    if not any(found):
+        return [] if _OTHER.match(line.strip()) else None
+    return [one for lines in found for one in lines or ()]
+
+
+def _of_object(text: str) -> list[tuple[str, bool | None]] | None:
+    """Return the log lines in an object, and their writer; None if there are none."""
+    if found := _MESSAGE.findall(text):
+        # Some shippers write a message a second time, under another name.
+        messages = list(dict.fromkeys(map(_of_string, found)))
+    elif alone := _ALONE.match(text):
+        messages = [_of_string(alone[1])]
+    elif numbers := _BYTES.search(text):
+        messages = [bytes(int(each) & 255 for each in numbers[1].split(",")).decode("utf-8", "replace")]
     else:
-        text = _of_string(found[1])
-    sources = _SOURCE.findall(line)
-    return text.rstrip("\r\n"), "kernel" in sources if sources else None
+        return None
+    sources = _SOURCE.findall(text)
+    return _lines(messages, "kernel" in sources if sources else None)
+
+
+def _lines(messages: list[str], kernel: bool | None) -> list[tuple[str, bool | None]]:
+    """Return the lines of messages; a program may put a whole report into one."""
+    return [(line.rstrip("\r"), kernel) for message in messages for line in message.rstrip("\r\n").split("\n")]
 
 
 def _of_string(quoted: str) -> str:

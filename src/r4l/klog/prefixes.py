@@ -11,7 +11,7 @@ from itertools import count
 from r4l import resources
 from r4l.klog import kinds
 from r4l.klog.markup import from_html, from_json
-from r4l.klog.records import ESCAPE, LEVELS, Record
+from r4l.klog.records import ESCAPE, LEVELS, LINE_LIMIT, Record
 
 _ROW = {"name!": str, "stage": str, "pattern": str, "examples": [str], "kernel?": bool}
 _SHAPE_OF_FILE = {"stages": [str], "parts": {"*": str}, "prefix": [_ROW]}
@@ -93,13 +93,24 @@ def parse_any_line(line: str, number: int = 0) -> list[Record]:
     line = line.rstrip("\r\n\0 ")
     if "&" in line or line.endswith(">"):
         line = from_html(line)
-    if ('"' in line or "{" in line or "}" in line) and (found := from_json(line)):
-        text, kernel = found
-        records = _records(text, number) if text else []
-        return records if kernel is None else [replace(record, kernel=kernel) for record in records]
+    if ('"' in line or "{" in line or "}" in line) and (found := from_json(line)) is not None:
+        return [record for text, kernel in found for record in _of_message(text, kernel, number)]
     if line.endswith(ENDS):
         line = _without(line, VISIBLE)
-    return _records(line, number)
+    return [record for piece in _pieces(line) for record in _records(piece, number)]
+
+
+def _of_message(text: str, kernel: bool | None, number: int) -> list[Record]:
+    """Parse a line that stood in JSON; an empty one gives none."""
+    records = [record for piece in _pieces(text) for record in _records(piece, number)] if text else []
+    return records if kernel is None else [replace(record, kernel=kernel) for record in records]
+
+
+def _pieces(line: str) -> Sequence[str]:
+    """Cut a line that is longer than any but one of JSON may be."""
+    if len(line) <= LINE_LIMIT:
+        return (line,)
+    return [line[at : at + LINE_LIMIT] for at in range(0, len(line), LINE_LIMIT)]
 
 
 def _records(line: str, number: int) -> list[Record]:

@@ -8,7 +8,7 @@ import os
 import select
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -26,22 +26,30 @@ CHUNK = 1 << 18
 """Bytes read at once."""
 END = "\r\n\0\ufffd"
 """Characters at the end of a line that are no text: NUL bytes and noise of a serial line are no valid UTF-8."""
+BLANK = b"\0\t\r\n \xef\xbb\xbf\xff\xfe"
+"""Bytes of a log that is empty, also of one whose writer only made room for it or wrote a byte order mark, and of
+erased flash."""
 BLANKS = f"{END} "
+JSON = (b"{", b"[{", b'"', b"data: {", b"\x1e{", b"\xef\xbb\xbf{")
+"""Begins of lines that may be JSON (markup.py)."""
 MACHINES = 16
 """Machines of a log that are told apart; of more, the complaints of the first one are closed."""
 
 
-def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
+def complaints(
+    stream: IO[bytes], log: Path | None = None, *, on_empty: Callable[[], None] | None = None
+) -> Iterator[Splat]:
     """Yield the complaints in a log as they end, in constant memory.
 
     Args:
         stream: bytes, not necessarily valid text.
         log: file that the complaints name as their source.
+        on_empty: called at the end of a log that has no text, only blanks at most.
 
     Raises:
         UsageError, OSError: the stream is damaged, or cannot be read; after the complaints until there.
     """
-    reader = _Reader(log)
+    reader = _Reader(log, on_empty)
     try:
         while chunk := stream.read(CHUNK):
             yield from reader.read(chunk)
@@ -57,21 +65,24 @@ def grows(stream: IO[bytes]) -> bool:
     return plain and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
 
 
-def growing(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat | None]:
+def growing(
+    stream: IO[bytes], log: Path | None = None, *, on_empty: Callable[[], None] | None = None
+) -> Iterator[Splat | None]:
     """Yield the complaints in a log that grows, each when it is over: by its next lines, or because none come.
 
     A complaint that is open when the reader is interrupted is yielded, too. A stream that has not ended after `QUIET`
     seconds, or is interrupted, gives one None, after the complaints until then.
 
     Args:
-        stream: one that `grows`.
+        stream: one that `grows`, whose reads wait for bytes.
         log: file that the complaints name as their source.
+        on_empty: called at the end of a log that has no text, only blanks at most.
 
     Raises:
         KeyboardInterrupt: the user ended it.
     """
     assert isinstance(stream, io.BufferedReader)
-    reader = _Reader(log)
+    reader = _Reader(log, on_empty)
     begun = time.monotonic()
     told = False
     try:
@@ -98,8 +109,10 @@ def growing(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat | None
 class _Reader:
     """Cutters of complaints for each machine in a log, such as a syslog server's or docker compose's."""
 
-    def __init__(self, log: Path | None) -> None:
+    def __init__(self, log: Path | None, on_empty: Callable[[], None] | None = None) -> None:
         self._log = log
+        self._on_empty = on_empty
+        """The function to call at the end; None once there is text."""
         self._cutters: dict[str, SplatCutter] = {}
         self._now = 0.0
         self._last = self._cutter("")
@@ -108,7 +121,7 @@ class _Reader:
         self._encoded = False
         """True if the next line must be decoded, or goes on with the one before."""
         self._heads = RepeatedHead()
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(JSON)
 
     @property
     def open(self) -> bool:
@@ -123,6 +136,8 @@ class _Reader:
             now: time of a clock, for `settle`.
         """
         self._tell_time(now)
+        if self._on_empty and data.strip(BLANK):
+            self._on_empty = None
         for number, line in self._splitter.numbered(data):
             yield from self.feed(line.removeprefix("\ufeff") if number == 1 else line, number)
 
@@ -148,6 +163,8 @@ class _Reader:
         yield from self._cut(self._held())
         for cutter in self._cutters.values():
             yield from cutter.flush()
+        if self._on_empty:
+            self._on_empty()
 
     def _cutter(self, machine: str) -> SplatCutter:
         found = self._cutters.get(machine)

@@ -16,6 +16,8 @@ TIMELESS = re.compile(r"<(\d{1,4})>(?:\[ *([TC]\d+)\] ?)?")
 """Prefix at the beginning of a line of a kernel that prints no time (`printk.time=0`)."""
 KMSG = re.compile(r"(\d{1,20}),(\d{1,20}),(\d{1,20}),[^;]*;(.*)")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+JSON_LIMIT = 1 << 20
+"""Bytes after which a line of JSON is cut, which may have a whole report for one of its members."""
 LINE_LIMIT = 8192
 """Bytes after which a line is cut, since a guest can write without a line end.
 
@@ -85,11 +87,15 @@ def parse(text: str) -> Iterator[Record]:
 class LineSplitter:
     """Splitter of a byte stream into lines; buffers at most `LINE_LIMIT` bytes.
 
+    Args:
+        longer: begins of lines that may have `JSON_LIMIT` bytes.
+
     Attributes:
         number: of the unfinished last line in the stream, from 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longer: tuple[bytes, ...] = ()) -> None:
+        self._longer = longer
         self._rest = b""
         self.number = 1
 
@@ -102,17 +108,23 @@ class LineSplitter:
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = [(number, line) for number, line in enumerate(lines, self.number)]
         self.number += len(lines)
-        if len(self._rest) > LINE_LIMIT:
+        if len(self._rest) > LINE_LIMIT and len(self._rest) > self._limit(self._rest):
             found.append((self.number, self._rest))
             self._rest = b""
-        return [(number, piece.decode("utf-8", "replace")) for number, line in found for piece in _pieces(line)]
+        return [(number, piece.decode("utf-8", "replace")) for number, line in found for piece in self._pieces(line)]
 
     @property
     def rest(self) -> str:
         """Text of the unfinished last line, such as a prompt."""
         return self._rest.decode("utf-8", "replace")
 
+    def _pieces(self, line: bytes) -> Iterable[bytes]:
+        """Cut a line into pieces of at most its limit."""
+        if len(line) <= LINE_LIMIT:
+            return (line,)
+        limit = self._limit(line)
+        return (line[at : at + limit] for at in range(0, len(line), limit))
 
-def _pieces(line: bytes) -> Iterable[bytes]:
-    """Cut a line into pieces of at most `LINE_LIMIT` bytes."""
-    return (line[at : at + LINE_LIMIT] for at in range(0, max(len(line), 1), LINE_LIMIT))
+    def _limit(self, line: bytes) -> int:
+        """Return the most bytes that a line may have."""
+        return JSON_LIMIT if line.startswith(self._longer) else LINE_LIMIT

@@ -50,12 +50,24 @@ def test_a_log_without_complaints_says_so_and_ends_well() -> None:
     assert (done.exit_code, "the kernel does not complain" in done.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"\xff\xfe\x00\x01" * 100, b"hello\n"])
-def test_an_empty_or_unknown_log_has_no_complaint(tmp_path: Path, text: bytes) -> None:
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00\x01" * 100, b"hello\n", b"\0\n.\n"])
+def test_an_unknown_log_has_no_complaint(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "log").write_bytes(text)
     done = log(tmp_path / "log")
     assert (done.exit_code, "does not complain" in done.stdout) == (0, True)
-    assert json.loads(log(tmp_path / "log", "--json").stdout)[0]["complaints"] == []
+    assert json.loads(log(tmp_path / "log", "--json").stdout) == [{"file": f"{tmp_path}/log", "complaints": []}]
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"\r\n\0\0 \t\n", bytes(600_000), b"\xff\xfe", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize("how", ["file", "gzip", "input"])
+def test_an_empty_log_is_called_so(tmp_path: Path, text: bytes, how: str) -> None:
+    """Regression: `dmesg | r4l log` as a user whom the kernel does not let read its log said that all is well."""
+    (tmp_path / "log").write_bytes(gzip.compress(text) if how == "gzip" else text)
+    asked: dict[str, Any] = {"input": text} if how == "input" else {}
+    name = "-" if how == "input" else f"{tmp_path}/log"
+    done = log(name, **asked)
+    assert (done.exit_code, "! the log is empty" in done.stdout, "✓" in done.stdout) == (0, True, False)
+    assert json.loads(log(name, "--json", **asked).stdout) == [{"file": name, "complaints": [], "empty": True}]
 
 
 @pytest.mark.parametrize("arguments", [[], ["-"]])

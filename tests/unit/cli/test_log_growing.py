@@ -149,3 +149,30 @@ def test_a_named_pipe(reading: Callable[..., Reading], tmp_path: Path) -> None:
         pipe.flush()
         assert f"{tmp_path}/pipe  the log goes on" in log.until("do_one_initcall")
     assert log.end()[1] == 123
+
+
+def test_nothing_is_an_empty_log() -> None:
+    shown, code = Reading().end()
+    assert ("! the log is empty" in shown, code) == (True, 0)
+    later = Reading()
+    later.write(b"\n")
+    later.until("the log goes on")
+    shown, code = later.end()
+    assert ("! the log is empty" in shown, "✓" in shown, code) == (True, False, 0)
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
+    """Regression: nothing yet was taken for the end."""
+    reads, writes = os.pipe()
+    os.set_blocking(reads, False)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "r4l", "log"], stdin=reads, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    os.close(reads)
+    with process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        os.write(writes, WARN)
+        os.close(writes)
+        shown = process.communicate(timeout=LIMIT)[0].decode()
+    assert (process.returncode, "1 complaint" in shown) == (123, True)

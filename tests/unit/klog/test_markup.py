@@ -207,12 +207,28 @@ def test_journald_says_who_wrote_a_line() -> None:
     assert (record.text, record.kernel) == ("BUG: x", False)
 
 
+def test_each_object_of_a_line_has_its_own_writer() -> None:
+    line = journal("BUG: x") + json.dumps({"SYSLOG_IDENTIFIER": "prog", "MESSAGE": "BUG: y"}) + '{"msg": "BUG: z"}'
+    assert [(one.text, one.kernel) for one in parse_any_line(line)] == [
+        ("BUG: x", True),
+        ("BUG: y", False),
+        ("BUG: z", None),
+    ]
+
+
+def test_a_message_of_one_member_begins_its_headline_only() -> None:
+    """Regression: the whole report was one line, so a complaint's headline; or none was found at all."""
+    log = json.dumps({"message": "\n".join(OOPS)}) + '\n{"message":"next"}\n'
+    (splat,) = complaints(io.BytesIO(log.encode()))
+    assert splat.headline == OOPS[0]
+
+
 @pytest.mark.parametrize(
     "line", ['"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.', '{"a', "{", "a", '"', ""]
 )
 def test_other_lines_are_no_json(line: str) -> None:
     found = from_json(line)
-    assert found in (None, ("", None))
+    assert found in (None, [])
     assert found is None or line in ("{", "")
 
 
@@ -249,6 +265,20 @@ LISTS: dict[str, Callable[[list[str]], str]] = {
     "dmesg, jq -c": lambda lines: json.dumps(
         {"dmesg": [{"pri": 1, "time": 1.0, "msg": line} for line in lines]}, separators=(",", ":")
     ),
+    "a report in one member": lambda lines: json.dumps({"message": "\n".join(lines) + "\n"}) + "\n",
+    "a report in one member, after others": lambda lines: (
+        "boot\n" + json.dumps({"log": "\r\n".join(lines), "time": 1, "stream": "stdout"}) + "\nend\n"
+    ),
+    "a report in one string": lambda lines: json.dumps("\n".join(lines)),
+    "a report of 100 KB in one member": lambda lines: json.dumps({"log": "\n".join(["usb: x" * 9] * 2000 + lines)}),
+    "a report in LAVA's YAML": lambda lines: (
+        f"- {{dt: '2018-05-31T08:38:00', lvl: t, msg: {json.dumps(chr(10).join(lines))}}}"
+    ),
+    "a report in bytes": lambda lines: json.dumps({"MESSAGE": list("\n".join(lines).encode())}),
+    "objects in a line": lambda lines: "x\n" + " ".join(json.dumps({"msg": line}) for line in lines),
+    "objects in a line without blanks": lambda lines: "x\n" + "".join(map(journal, lines)),
+    "a list in a line": lambda lines: 'x\n{"a": ' + json.dumps([{"msg": line, "n": {"a": 1}} for line in lines]) + "}",
+    "two members": lambda lines: "".join(json.dumps({"log": line, "message": line}) + "\n" for line in lines),
     "journalctl, jq -cs": lambda lines: "[" + ",".join(map(journal, lines)) + "]",
 }
 
