@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,8 @@ Examples:
     "source",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw this recording, such as the pciN.json of a failed test, into a page beside it or --output.",
+    help="Draw this recording, such as the pciN.json of a failed test, into a page beside it, which replaces only "
+    "a page of r4l's, or --output.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; by default a free one.")
 @click.option(
@@ -233,10 +235,12 @@ def _draw(source: Path, output: Path | None) -> None:
     from r4l import scope
 
     recordings = scope.load(source)
-    output = output or source.with_suffix(".html")
-    if leads_to_file(output) and output.samefile(source):
-        raise UsageError(f"{output} is the recording itself", "name another file with --output")
-    _write(output, recordings, scope.Heading())
+    page = output or source.with_suffix(".html")
+    if leads_to_file(page) and page.samefile(source):
+        raise UsageError(f"{page} is the recording itself", "name another file with --output")
+    if output is None and os.path.lexists(page) and not scope.is_page(page):
+        raise UsageError(f"{page} is there already, and not made by r4l scope", "name the page with --output")
+    _write(page, recordings, scope.Heading())
 
 
 def _write(output: Path, recordings: list[dict[str, object]], heading: Heading) -> None:

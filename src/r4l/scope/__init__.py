@@ -7,6 +7,6 @@
 
 from r4l.scope.live import LiveScope
 from r4l.scope.load import load
-from r4l.scope.page import Heading, render, write
+from r4l.scope.page import Heading, is_page, render, write
 
-__all__ = ["Heading", "LiveScope", "load", "render", "write"]
+__all__ = ["Heading", "LiveScope", "is_page", "load", "render", "write"]

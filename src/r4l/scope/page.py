@@ -18,11 +18,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from r4l.paths import write_named
+from r4l.paths import leads_to_file, write_named
 from r4l.report import clean, packets
 
 Recording = Mapping[str, Any]
 """A recording as data (`r4l.pci.recording`)."""
+
+MARK = '<meta name="generator" content="r4l scope">'
+"""Element at the begin of each page."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,19 @@ def render(recordings: Sequence[Recording], heading: Heading, *, live: bool = Fa
             script_hash=digest,
             data=in_element(data),
             live=live,
+            mark=MARK,
             # The colours and letters of r4l's other pages.
             style=_source("r4l.report", "style.css") + _source("r4l.scope", "scope.css"),
         )
     )
+
+
+def is_page(file: Path) -> bool:
+    """True if a file is a page of this room."""
+    if not leads_to_file(file):
+        return False
+    with file.open("rb") as stream:
+        return MARK.encode() in stream.read(1024)
 
 
 def in_element(data: object) -> str:

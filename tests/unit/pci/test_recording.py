@@ -258,6 +258,12 @@ def test_a_reset_changes_only_what_has_moved_since_the_last(stand: Stand) -> Non
     assert last(data)[0][slot(data, "IMS")] == 0
 
 
+def access(data: Data) -> Data:
+    """Return the first access of a recording."""
+    found: Data = next(one for one in data["events"] if one["kind"] == "write")
+    return found
+
+
 def broken(data: Data) -> list[tuple[str, Callable[[Data], object]]]:
     """Changes that make a recording invalid."""
     event = next(index for index, one in enumerate(data["events"]) if "values" in one)
@@ -278,6 +284,23 @@ def broken(data: Data) -> list[tuple[str, Callable[[Data], object]]]:
         ("base", lambda one: one["base"].update(values=[])),
         ("events", lambda one: one.update(events=None)),
         ("list", lambda one: one.update(registers=7)),
+        ("events as a table", lambda one: one.update(events={})),
+        ("values as a text", lambda one: one["base"].update(values="0x0" * len(one["base"]["values"]))),
+        ("a slot of nowhere", lambda one: one["registers"][0].update(slot=4_000_000_000)),
+        ("a slot twice", lambda one: one["registers"][0].update(slot=one["registers"][1]["slot"])),
+        ("an offset without end", lambda one: one["registers"][0].update(offset=10**400)),
+        ("a width without end", lambda one: one["registers"][0].update(width=1 << 40)),
+        ("a register without a name", lambda one: one["registers"][0].update(name="")),
+        ("a mask of nowhere", lambda one: one["device"].update(interrupt_mask="constructor")),
+        ("a time without end", lambda one: one["events"][0].update(time=10**400)),
+        ("a time that is none", lambda one: one["events"][0].update(time=True)),
+        ("a number without end", lambda one: one["events"][0].update(number=1 << 60)),
+        ("a ring without a name", lambda one: one["rings"][0].update(name="")),
+        ("a part of a descriptor", lambda one: one["rings"][0].update(size=16.5)),
+        ("a buffer that is no list", lambda one: one["rings"][0].update(buffer="")),
+        ("a ring without end", lambda one: one["base"]["rings"][0].update(count=10**30)),
+        ("an access without a value", lambda one: access(one).pop("value")),
+        ("an access without a size", lambda one: access(one).pop("size")),
     ]
 
 
@@ -291,6 +314,12 @@ def test_a_recording_is_checked_before_it_is_drawn(stand: Stand) -> None:
         change(other)
         assert check(other), name
     assert all(map(check, ([], "text", None)))
+
+
+def test_an_access_to_the_first_byte_of_the_configuration_space_has_a_place(stand: Stand) -> None:
+    recorder = Recorder(stand.card)
+    stand.card.config_read(0, 4)
+    assert [one["offset"] for one in recorder.as_data()["events"] if one["kind"] == "config-read"] == ["0x0"]
 
 
 def ring(**changes: Any) -> type[pci.Device]:

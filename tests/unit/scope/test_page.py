@@ -9,19 +9,22 @@ import hashlib
 import json
 import os
 import re
+import signal
+import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.browser import needs_browser, shown
+from tests.unit.browser import CHROMIUM, needs_browser, shown
 from tests.unit.scope.conftest import HOSTILE, Lamp
 
 from r4l.cli import cli
 from r4l.errors import UsageError
 from r4l.pci.recording import Recorder
-from r4l.scope import Heading, load, render
+from r4l.scope import Heading, LiveScope, load, render
 from r4l.vm.devices import Plugs
 
 HELLO = str(Path(__file__).parents[3] / "rust/drivers/hello")
@@ -122,6 +125,37 @@ def test_the_page_does_not_replace_the_recording(recording: dict[str, Any], tmp_
     assert json.loads(file.read_text()) == recording
 
 
+@pytest.mark.parametrize("there", ["text", "empty", "link", "nowhere", "folder", "pipe"])
+def test_without_output_only_a_page_of_r4l_s_is_replaced(there: str, recording: dict[str, Any], tmp_path: Path) -> None:
+    """Regression: pre.json replaced pre.html, whatever that was."""
+    source, page = tmp_path / "pre.json", tmp_path / "pre.html"
+    source.write_text(json.dumps(recording))
+    words = ["scope", "--from", str(source)]
+    for _ in range(2):
+        assert CliRunner().invoke(cli, words, standalone_mode=False).exception is None
+    ours = page.read_text()
+    page.unlink()
+    (tmp_path / "other").write_text("<p>mine")
+    makers: dict[str, Callable[[], object]] = {
+        "text": lambda: page.write_text("<html><p>mine"),
+        "empty": page.touch,
+        "link": lambda: page.symlink_to("other"),
+        "nowhere": lambda: page.symlink_to("none"),
+        "folder": page.mkdir,
+        "pipe": lambda: os.mkfifo(page),
+    }
+    makers[there]()
+    before = page.lstat()
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "is there already" in done.exception.cause
+    assert (page.lstat().st_ino, page.lstat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (tmp_path / "other").read_text() == "<p>mine"
+    if there == "text":
+        done = CliRunner().invoke(cli, [*words, "-o", str(page)], standalone_mode=False)
+        assert (done.exception, page.read_text()) == (None, ours)
+
+
 @pytest.mark.parametrize("name", ["page.html", "again.json"])
 def test_output_goes_where_a_link_or_a_pipe_leads(name: str, recording: dict[str, Any], tmp_path: Path) -> None:
     source, real, link, pipe = (tmp_path / each for each in ("pci0.json", "real", f"link-{name}", f"pipe-{name}"))
@@ -190,6 +224,38 @@ class TestInABrowser:
         assert "event 5003 of 9999" in seen
         assert seen.count('class="event ') < 200
         assert "3 of 8" in seen
+
+    def test_a_page_that_begins_with_many_events_goes_on(self, lamp: Lamp, tmp_path: Path) -> None:
+        """Regression: the page of `--events 100000` was loaded again and again."""
+        recorder = Recorder(lamp, 200_000)
+        for number in range(50_100):
+            lamp.bar_write(0, 0x14, 4, number % 8)
+        asked: list[str] = []
+
+        class Counted(LiveScope):
+            def page(self) -> str:
+                asked.append("page")
+                return super().page()
+
+            def messages(self, seen: Sequence[int]) -> Any:
+                asked.append("events")
+                return super().messages(seen)
+
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+        with Counted([recorder], Heading()) as live:
+            browser = subprocess.Popen(
+                [CHROMIUM or "", *options, live.url], stderr=subprocess.DEVNULL, start_new_session=True
+            )
+            try:
+                end = time.monotonic() + 60
+                while "events" not in asked and time.monotonic() < end:
+                    time.sleep(0.1)
+                # The page would begin anew after 1.5 s.
+                time.sleep(4)
+            finally:
+                os.killpg(browser.pid, signal.SIGKILL)
+                browser.wait()
+        assert asked == ["page", "events"]
 
 
 def test_a_failed_tests_folder_has_a_recording(lamp: Lamp, tmp_path: Path) -> None:

@@ -16,6 +16,12 @@ HEX = re.compile(r"0x[0-9a-f]{1,16}")
 BYTES = re.compile(r"(?:[0-9a-f]{2}){0,512}")
 NAME = re.compile(r"[\w.\[\]() +-]{0,80}")
 KINDS = frozenset(get_args(EventKind))
+ACCESSES = ("read", "write", "config-read", "config-write")
+"""Kinds of events that have a value."""
+WIDEST = 64
+"""Bits of a register."""
+EXACT = (1 << 53) - 1
+"""Largest integer that browsers have exactly (ECMAScript, Number.MAX_SAFE_INTEGER)."""
 
 
 def check(data: object) -> str:
@@ -31,20 +37,26 @@ def _check(data: Any) -> None:
     _need(data["format"] == FORMAT, f"its format is {str(data['format'])[:40]}")
     device, slots, rings = data["device"], 0, data["rings"]
     _need(all(isinstance(device[key], str) for key in ("model", "about", "address", "interrupt_mask")), "device")
-    for register in data["registers"]:
+    _need(all(isinstance(data[key], list) for key in ("registers", "rings", "events")), "lists")
+    names = {one["name"] for one in data["registers"]}
+    _need(device["interrupt_mask"] in {"", *names}, "device")
+    for register in sorted(data["registers"], key=lambda one: one["slot"]):
         count = register.get("count", 1)
         _need(all(_natural(register[key]) for key in ("slot", "bar", "offset", "width")), "register")
         _need(_natural(count) and _natural(register.get("stride", 0)) and 1 <= count <= MOST_REGISTERS, "register")
-        _need(all(isinstance(register[key], str) for key in ("name", "access")), "register")
+        _need(register["slot"] == slots and register["width"] <= WIDEST, "register")
+        _need(all(isinstance(register[key], str) and register[key] for key in ("name", "access")), "register")
         _check_fields(register["fields"], register["width"])
         slots += count
     for ring in rings:
-        _need(all(isinstance(ring[key], str) for key in ("name", "head", "tail", "done")), "ring")
+        _need(all(isinstance(ring[key], str) for key in ("name", "head", "tail", "done")) and ring["name"], "ring")
+        _need(isinstance(ring["buffer"], list) and _natural(ring["size"]), "ring")
         _need(1 <= ring["size"] <= LARGEST_DESCRIPTOR and len(ring["buffer"]) <= 2, "ring")
         _check_fields(ring["fields"], 8 * ring["size"])
         _need({*ring["buffer"], *filter(None, [ring["done"]])} <= set(ring["fields"]), "ring")
-        _need({ring["head"], ring["tail"]} <= {one["name"] for one in data["registers"]}, "ring")
+        _need({ring["head"], ring["tail"]} <= names, "ring")
     base = data["base"]
+    _need(isinstance(base["values"], list) and isinstance(base["rings"], list), "base")
     _need(len(base["values"]) == slots and len(base["rings"]) == len(rings), "base")
     _need(all(value is None or HEX.fullmatch(value) for value in base["values"]), "base")
     _need(isinstance(base["level"], bool) and _natural(data["folded"]), "base")
@@ -57,8 +69,9 @@ def _check(data: Any) -> None:
 
 def _check_event(event: Any, slots: int, rings: Any) -> None:
     where = f"event {str(event['number'])[:20]}"
-    _need(_natural(event["number"]) and isinstance(event["time"], int | float), where)
+    _need(_natural(event["number"]) and _is_time(event["time"]), where)
     _need(event["kind"] in KINDS, where)
+    _need({"size", "value"} <= set(event) or event["kind"] not in ACCESSES, where)
     _need(all(_natural(event[key]) for key in ("size", "bar", "slot") if key in event), where)
     _need(event.get("slot", 0) < max(1, slots) and isinstance(event.get("level", True), bool), where)
     _need(all(HEX.fullmatch(event[key]) for key in ("offset", "value") if key in event), where)
@@ -85,7 +98,11 @@ def _check_entries(ring: Any, entries: Any) -> None:
 
 
 def _natural(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= EXACT
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= EXACT
 
 
 def _need(right: object, what: str) -> None:

@@ -81,7 +81,7 @@ def event_data(step: RecordedEvent, begun: int) -> dict[str, Any]:
         one |= {"register": cell.name, "slot": cell.slot}
     if bar >= 0:
         one["bar"] = bar
-    if offset or bar >= 0:
+    if offset or bar >= 0 or kind.startswith("config-"):
         one["offset"] = hex(offset)
     if size:
         one["size"] = size

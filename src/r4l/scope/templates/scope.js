@@ -18,7 +18,7 @@ const KINDS = ["write", "read", "dma-read", "dma-write", "frame-sent", "frame-re
 const GAP = 5e-4; // seconds: a shorter pause is drawn at its length
 const EVERY = 400; // events between two remembered states
 const ROW = 22;
-const MOST = 50000; // events on a page that goes on
+const MOST = 50000; // events on a page that goes on, if it did not begin with half of them
 
 const element = (tag, names, ...children) => {
   const one = document.createElement(tag);
@@ -66,7 +66,7 @@ class Recording {
   constructor(data) {
     Object.assign(this, { device: data.device, rings: data.rings, folded: data.folded, events: [] });
     this.slots = [];
-    this.slotOf = {};
+    this.slotOf = Object.create(null);
     for (const register of data.registers) {
       this.slotOf[register.name] = register.slot;
       for (let index = 0; index < (register.count || 1); index++) {
@@ -88,6 +88,7 @@ class Recording {
     this.high = []; // [begin, end] in events: INTx is high
     this.enabled = false;
     this.framed = false;
+    this.most = Math.max(MOST, 2 * data.events.length);
     this.cut = []; // positions on the axis with shortened pauses
     this.append(data.events);
   }
@@ -693,7 +694,7 @@ function listen() {
     const last = recording.events.at(-1)?.number ?? events[0].number - 1;
     const fresh = events.filter((event) => event.number > last);
     // Events came faster than they could be sent, or more than a page should hold: the server has the last ones.
-    if ((fresh.length && fresh[0].number > last + 1) || recording.events.length > MOST) {
+    if ((fresh.length && fresh[0].number > last + 1) || recording.events.length > recording.most) {
       stream.close();
       $("live").textContent = "many events: the page begins anew";
       setTimeout(() => location.reload(), 1500);
