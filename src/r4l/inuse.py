@@ -86,7 +86,11 @@ def note(path: Path) -> None:
 
 
 def last_used(path: Path) -> float:
-    """Return the time of an entry's last use or change, in seconds since the epoch."""
+    """Return the time of an entry's last use or change, in seconds since the epoch.
+
+    Raises:
+        FileNotFoundError: the entry does not exist.
+    """
     status = path.lstat()
     return max(status.st_atime, status.st_mtime)
 
@@ -175,8 +179,11 @@ def by_whom(path: Path) -> str:
 
 
 def users(path: Path) -> list[int]:
-    """Return the processes that hold an entry, as far as the kernel lists them (proc_locks(5))."""
-    status = path.stat()
+    """Return the processes that hold an entry, as far as the kernel lists them (proc_locks(5)); none if it is gone."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return []
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()

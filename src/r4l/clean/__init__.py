@@ -11,8 +11,10 @@ partial entry under its name.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from filelock import Timeout
 from r4l import home, inuse, resources
 from r4l.clean import points as pointing
 from r4l.clean.points import Points
+from r4l.clean.vanishing import undisturbed
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.module.places import FOLDER, NOTHING, VIEW
 
@@ -148,20 +151,37 @@ def _entries(room: Path, points: Points) -> Iterator[Entry]:
     if rule["keep"] == "always":
         yield Entry(room.name, "", room, "kept", rule["about"], all_too=False)
         return
-    for path in sorted(room.iterdir()):
-        lock = rule.get("lock", "").format(name=path.name, stem=path.stem)
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            yield Entry(room.name, path.name, path, "unknown", "r4l did not make it", all_too=False)
-        elif LEFTOVER.fullmatch(path.name):
-            yield _leftover(path, room.name, rule.get("making", rule.get("lock", "")))
-        elif not re.fullmatch(rule["names"], path.name):
-            yield Entry(room.name, path.name, path, "unknown", "r4l did not make it", all_too=False)
-        elif _belongs_to_another(path):
-            continue
-        elif room.name in SPECIAL:
-            yield from SPECIAL[room.name](Entry(room.name, path.name, path, "unused", "", lock=lock), points)
-        else:
-            yield _by_rule(Entry(room.name, path.name, path, "unused", "", lock=lock), rule["keep"])
+    try:
+        paths = sorted(room.iterdir())
+    except FileNotFoundError:
+        return
+    for path in paths:
+        yield from undisturbed(functools.partial(_at, path, rule, points))
+
+
+def _at(path: Path, rule: dict[str, str], points: Points) -> list[Entry]:
+    """Return the entries at a place in a room.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: something in it was removed meanwhile.
+    """
+    entry = Entry(path.parent.name, path.name, path, "unknown", "r4l did not make it", all_too=False)
+    if not os.path.lexists(path):
+        return [replace(entry, state="removed", why="it was gone already")]
+    mode = path.lstat().st_mode
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        return [entry]
+    if LEFTOVER.fullmatch(path.name):
+        return [_leftover(path, entry.room, rule.get("making", rule.get("lock", "")))]
+    if not re.fullmatch(rule["names"], path.name):
+        return [entry]
+    if _belongs_to_another(path):
+        return []
+    lock = rule.get("lock", "").format(name=path.name, stem=path.stem)
+    entry = replace(entry, state="unused", why="", all_too=True, lock=lock)
+    if entry.room in SPECIAL:
+        return list(SPECIAL[entry.room](entry, points))
+    return [_by_rule(entry, rule["keep"])]
 
 
 def _belongs_to_another(path: Path) -> bool:
@@ -185,12 +205,9 @@ def _by_rule(entry: Entry, keep: str) -> Entry:
     if keep == "named":
         return replace(entry, state="kept", why="it has a name")
     if keep == "owner":
-        try:
-            with inuse.exclusively(entry.path) as alone:
-                ended = replace(entry, why="its process has ended")
-                return ended if alone else replace(entry, state="in use", why=inuse.by_whom(entry.path), all_too=False)
-        except FileNotFoundError:
-            return replace(entry, state="removed", why="it was gone already")
+        with inuse.exclusively(entry.path) as alone:
+            ended = replace(entry, why="its process has ended")
+            return ended if alone else replace(entry, state="in use", why=inuse.by_whom(entry.path), all_too=False)
     if time.time() - inuse.last_used(entry.path) < WEEK:
         return replace(entry, state="kept", why="used within a week")
     return replace(entry, why="not used for a week")
@@ -300,7 +317,7 @@ def _content(path: Path) -> list[Path]:
 def _used(path: Path) -> float:
     try:
         return inuse.last_used(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0.0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from r4l import home, toolchain
+from r4l.clean.vanishing import undisturbed
 from r4l.kernel import debian, manifest, own, stock
 from r4l.toolchain import Toolchain, current
 
@@ -40,6 +41,10 @@ class Points:
 
 def collect() -> Points:
     """Collect all references."""
+    return undisturbed(_collected)
+
+
+def _collected() -> Points:
     points = Points()
     checkouts = _venvs(points)
     _trees(points, checkouts)

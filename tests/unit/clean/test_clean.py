@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.unit.toolchain.conftest import Debian
 
-from r4l import clean, home
+from r4l import clean, home, inuse
 from r4l.camp.labs import grade
+from r4l.clean import points
 from r4l.cli.clean import command
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import manifest
@@ -485,6 +486,56 @@ def test_bundles_that_are_graded_stay(debian: Debian, monkeypatch: pytest.Monkey
         assert found["grading/1"]["state"] == "removed"
         assert not left.exists()
     assert not list(home.room("grading").iterdir())
+
+
+@pytest.mark.parametrize("look", ["last_used", "names", "exclusively", "by_whom"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "modules/foo-01234567/0123456789abcdef",
+        "modules/foo-01234567",
+        "snapshots/0123456789abcdef.state",
+        "runs/20261130-120000-12-abcd",
+        "kernels/7.2.0-amd64_1",
+        "copies/a-b",
+        "images/ssh",
+    ],
+)
+def test_an_entry_that_another_process_removes_meanwhile_is_gone(
+    look: str, name: str, debian: Debian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the survey ended with FileNotFoundError."""
+    there = make(name)
+    ours = getattr(inuse, look)
+
+    def other(path: Path) -> Any:
+        if path in (there, there.parent):
+            home.remove(there)
+        return ours(path)
+
+    monkeypatch.setattr(inuse, look, other)
+    found = run("--all")
+    assert "unknown" not in [entry["state"] for entry in found.values()]
+
+
+@pytest.mark.parametrize("room", ["bin", "venv", "kernels", "builds", "toolchain"])
+def test_references_that_another_process_removes_meanwhile_are_none(
+    room: str, debian: Debian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = make(f"{room}/0123456789abcdef")
+    looks = []
+
+    def other(*arguments: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 1:
+            home.remove(there)
+            there.stat()
+        return collected()
+
+    collected = points._collected
+    monkeypatch.setattr(points, "_collected", other)
+    assert f"{room}/0123456789abcdef" not in run("--dry-run")
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize("name", ["selftest.json", "rows.json", "lock.json"])
