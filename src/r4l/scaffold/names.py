@@ -27,6 +27,7 @@ WHY = {
     "keyword": "a keyword of Rust",
     "crate": "the name of a crate that every Rust module is compiled with",
     "file": "a name that Kbuild has a file of its own for",
+    "list": "the name of one of Kbuild's own lists, such as obj-y and ccflags-y",
     "device": "the name of something in /dev that Linux has already",
 }
 

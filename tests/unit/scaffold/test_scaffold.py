@@ -154,6 +154,9 @@ def test_the_name_of_an_interface_fits() -> None:
         ("kit", "the name of a crate", "kit_driver"),
         ("null", "something in /dev", "null_driver"),
         ("main", "Kbuild has a file", "main_driver"),
+        ("vmlinux", "Kbuild has a file", "vmlinux_driver"),
+        ("obj", "Kbuild's own lists", "obj_driver"),
+        ("subdir", "Kbuild's own lists", "subdir_driver"),
         ("x" * 51, "too long", "at most 50"),
     ],
 )
