@@ -110,7 +110,7 @@ def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
     wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
     if wrong:
         raise BuildError(wrong.cause, HALF_BUILT.format(build), known=wrong.name)
-    installed = home.home() / "builds" / f"tree-{home.content_key(str(build))}" / "lib/modules" / release
+    installed = home.home() / "builds" / _entry(build) / "lib/modules" / release
     return Kernel(
         release=release,
         version=f"{build} {home.content_key((build / 'Module.symvers'), (build / '.config'))}",
@@ -128,17 +128,24 @@ def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
 
 
 def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kernel:
-    """Finish the build of a configured tree with its present configuration.
+    """Finish the build of a configured tree with its present configuration, after other processes that do so.
 
     Raises:
         BuildError: the build failed.
     """
-    build = found.build
-    assert build is not None
+    assert found.build is not None
+    name = _entry(found.build)
+    # A second process would take the products of the first one's make for those of a killed one, and remove them.
+    with home.lock(f"build-{name}"):
+        return _build_in_place(found, found.build, home.room("builds", name), toolchain, say)
+
+
+def _build_in_place(found: Tree, build: Path, room: Path, toolchain: Toolchain, say: Say) -> Kernel:
     config = read_config(build / ".config")
     arch = _architecture(config, build)
-    log = home.room("logs") / f"build-tree-{home.content_key(str(build))}.log"
+    log = home.room("logs") / f"build-{room.name}.log"
     log.unlink(missing_ok=True)
+    mark = room / "unfinished"
 
     def failure(_code: int, tail: str) -> R4LError:
         return BuildError(f"the kernel in {build} does not build", "correct the errors shown", detail=tail)
@@ -147,13 +154,16 @@ def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kerne
         arguments = [*_make_arguments(config, arch), *targets]
         kernel_make(toolchain, found.source, build, arguments, log, failure, say, writes=writes, mark=mark)
 
-    mark = home.room("builds", f"tree-{home.content_key(str(build))}") / "unfinished"
     make("olddefconfig")
     make("all")
     if read_config(build / ".config").get("CONFIG_MODULES") == "y":
-        installed = home.room("builds", f"tree-{home.content_key(str(build))}")
-        make(f"INSTALL_MOD_PATH={installed}", "INSTALL_MOD_STRIP=1", "modules_install", writes=[installed])
+        make(f"INSTALL_MOD_PATH={room}", "INSTALL_MOD_STRIP=1", "modules_install", writes=[room])
     return built_in(build, toolchain)
+
+
+def _entry(build: Path) -> str:
+    """Name of the folder in `builds/` of the home for a tree's modules and the state of its build."""
+    return f"tree-{home.content_key(str(build))}"
 
 
 def _architecture(config: dict[str, str], build: Path) -> Architecture:

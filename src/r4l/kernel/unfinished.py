@@ -34,7 +34,7 @@ def noted(mark: Path) -> Iterator[None]:
     """Note in a file that make runs. The note stays if make did not end by itself.
 
     Args:
-        mark: the file, out of make's reach.
+        mark: the file, out of make's reach. The caller holds a lock on what make writes to.
     """
     mark.touch()
     try:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,27 @@ def test_a_tree_whose_release_would_lead_elsewhere(source: Path, release: str) -
     (source / "include/config/kernel.release").write_text(f"{release}\n")
     with pytest.raises(BuildError, match="which is no release"):
         tree.built_in(source, NOWHERE)
+
+
+def test_two_builds_of_one_tree_take_turns(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the second process removed the files that the make of the first one wrote."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    (source / ".config").write_text("CONFIG_X86_64=y\n")
+    running: list[int] = []
+    at_once: list[int] = []
+
+    def make(*_arguments: object, **_words: object) -> None:
+        running.append(1)
+        at_once.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+
+    monkeypatch.setattr(tree, "kernel_make", make)
+    monkeypatch.setattr(tree, "built_in", lambda *_: None)
+    found = tree.folders_of(source)
+    builds = [threading.Thread(target=tree.build_in_place, args=(found, NOWHERE)) for _ in range(2)]
+    for build in builds:
+        build.start()
+    for build in builds:
+        build.join()
+    assert at_once == [1] * 4
