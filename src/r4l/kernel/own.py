@@ -276,7 +276,7 @@ def _configure(
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
         # Later lines win.
         config = build_folder / ".config"
-        asked = config.read_text(encoding="utf-8") + "".join(text for _name, text in wanted.texts())
+        asked = config.read_text(encoding="utf-8") + wanted.whole_text()
         home.replace_text(config, asked)
         said = _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
         kconfig.require_types(said, asked, ", ".join(name for name, _ in wanted.fragments) or wanted.profile.name)

@@ -53,6 +53,11 @@ class Recipe:
             *self.fragments,
         ]
 
+    def whole_text(self) -> str:
+        """Return all fragments as one."""
+        # The last line of a user's file may have no end, and would swallow the first line of the next one.
+        return "".join(f"{text}\n" for _name, text in self.texts())
+
     def wanted(self) -> dict[str, str]:
         """Return the options that all fragments together set.
 

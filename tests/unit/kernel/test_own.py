@@ -145,6 +145,15 @@ def test_later_fragments_win_and_are_part_of_the_key(tmp_path: Path) -> None:
     assert recipe("minimal", Path("/s"), "7.3").wanted()["CONFIG_IPV6"] == "y"
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n"])
+def test_a_fragment_whose_last_line_has_no_end(tmp_path: Path, end: str) -> None:
+    """Regression: the first option of the next fragment became a part of the last one's value."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(f"CONFIG_{name.upper()}=y{end}".encode())
+    asked = recipe("small", Path("/s"), "7.3", base="minimal", fragments=[tmp_path / "a", tmp_path / "b"]).whole_text()
+    assert {"CONFIG_A=y", "CONFIG_B=y"} <= set(asked.split("\n"))
+
+
 @pytest.mark.parametrize(
     ("name", "base", "said"),
     [
