@@ -160,8 +160,8 @@ def temporary(final: Path) -> Path:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file of UTF-8 by renaming, as `replace_bytes`."""
-    replace_bytes(path, text.encode())
+    """Write a file of UTF-8 by renaming, as `replace_bytes`. Surrogates stand for other bytes (PEP 383)."""
+    replace_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def replace_bytes(path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import resources
+from r4l.paths import text_or_none
 
 _MODULE = re.compile(r"((?:^#\[[^\n]*\]\n)*)^pub mod (\w+);", re.MULTILINE)
 _CFG = re.compile(r"#\[cfg\((.*)\)\]")
@@ -72,7 +73,7 @@ def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
     if not library.is_file():
         return []
     found = []
-    for attributes, name in _MODULE.findall(library.read_text(encoding="utf-8")):
+    for attributes, name in _MODULE.findall(text_or_none(library)):
         if "#[doc(hidden)]" in attributes:
             continue
         condition = " and ".join(_CFG.findall(attributes))
@@ -82,7 +83,8 @@ def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
 
 
 def holds(condition: str, config: Mapping[str, str]) -> bool:
-    """True if the condition inside a `#[cfg(…)]` holds; names other than the kernel's options count as false.
+    """True if the condition inside a `#[cfg(…)]` holds; names other than the kernel's options count as false, and so
+    does a condition of another form, such as `target_has_atomic("8")` or what is left of one in a tree under work.
 
     Source: The Rust Reference, "Conditional compilation"; scripts/Makefile.build passes `--cfg CONFIG_X` to rustc for X
     set to y or m, and `--cfg 'CONFIG_X="m"'`.
@@ -105,7 +107,10 @@ def holds(condition: str, config: Mapping[str, str]) -> bool:
             return config.get(word) == tokens[at + 2].strip('"'), at + 3
         return word in config, at + 1
 
-    return predicate(0)[0]
+    try:
+        return predicate(0)[0]
+    except (IndexError, KeyError, RecursionError):
+        return False
 
 
 def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
@@ -130,7 +135,7 @@ def _find(folder: Path, place: str) -> str:
     for path in sorted(folder.rglob(pattern.rpartition("/")[2])):
         if not path.match(pattern):
             continue
-        for number, line in enumerate(path.read_text(errors="replace", encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(text_or_none(path).split("\n"), 1):
             if text in line and not line.lstrip().startswith("//"):
                 return f"{path.relative_to(folder)}:{number}"
     return ""
@@ -139,6 +144,6 @@ def _find(folder: Path, place: str) -> str:
 def _about(crate: Path, name: str) -> str:
     for path in (crate / f"{name}.rs", crate / name / "mod.rs"):
         if path.is_file():
-            first = re.search(r"^//! *(\S.*)$", path.read_text(errors="replace", encoding="utf-8"), re.MULTILINE)
+            first = re.search(r"^//! *(\S.*)$", text_or_none(path), re.MULTILINE)
             return first.group(1).strip() if first else ""
     return ""

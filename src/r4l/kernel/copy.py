@@ -27,6 +27,7 @@ from r4l.kernel import kconfig
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
 from r4l.limits import LimitExceeded
+from r4l.paths import require_text
 from r4l.process import Say, quiet
 
 ORIGINAL = "original"
@@ -102,7 +103,7 @@ class Copy:
     @property
     def config(self) -> str:
         """The original's configuration, as text."""
-        return (self.folder / CONFIG / CONFIG).read_text(encoding="utf-8")
+        return require_text(self.folder / CONFIG / CONFIG, "surrogateescape")
 
     def put(self, file: str | PurePosixPath, text: str) -> None:
         """Write a file of the source. A file with the same content is left alone, so that make does not rebuild."""
@@ -182,7 +183,7 @@ class Copy:
     def configure(self, config: str) -> None:
         """Set the configuration for the next make, given as text. make itself completes it if needed."""
         file = self.build / ".config"
-        if file.read_text(encoding="utf-8") != config:
+        if require_text(file, "surrogateescape") != config:
             home.replace_text(file, config)
 
     def built(self, name: str, *, link: bool = True, say: Say = quiet) -> Kernel:

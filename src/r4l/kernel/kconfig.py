@@ -134,9 +134,16 @@ def require_known(text: str, name: str, source: Path) -> None:
     options = [option.removeprefix("CONFIG_") for option in parse_fragment(text, name)]
     if not options:
         return
-    argv = ["grep", "-rhoE", "--include=Kconfig*", r"^[[:space:]]*(menu)?config[[:space:]]+[A-Z0-9_a-z]+", str(source)]
-    lines = subprocess.run(argv, capture_output=True, text=True, check=True, encoding="utf-8").stdout.splitlines()
-    known = {line.split()[1] for line in lines}
+    # -a: files with a help text in another encoding are texts, too.
+    argv = ["grep", "-arhoE", "--include=Kconfig*", r"^[[:space:]]*(menu)?config[[:space:]]+[A-Z0-9_a-z]+", str(source)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, encoding="utf-8", errors="replace")
+    known = {line.split()[1] for line in done.stdout.splitlines()}
+    if not known:
+        raise UsageError(
+            f"no option is found in the kernel's source {source}",
+            "give a kernel's source that you may read",
+            detail=done.stderr,
+        )
     for option in options:
         if option not in known:
             like = ", ".join(f"CONFIG_{near}" for near in difflib.get_close_matches(option, known))

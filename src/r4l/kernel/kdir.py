@@ -12,6 +12,7 @@ from pathlib import Path
 from r4l import known
 from r4l.arch import architectures
 from r4l.kernel.config import read_config
+from r4l.kernel.release import release_or_none
 from r4l.known import Explanation
 from r4l.toolchain import Grant, Toolchain
 
@@ -67,8 +68,8 @@ def _some(names: list[str]) -> str:
 
 def _release(kdir: Path) -> str:
     """Return the release with a leading blank, ` 7.2.12`, for the middle of a sentence; empty if unknown."""
-    file = kdir / "include/config/kernel.release"
-    return f" {file.read_text(encoding='utf-8').strip()}" if file.is_file() else ""
+    release = release_or_none(kdir)
+    return f" {release}" if release else ""
 
 
 def rustc_version(toolchain: Toolchain) -> str:

@@ -40,7 +40,7 @@ class ModuleTree:
     def table(self, name: str) -> list[str]:
         """Return the lines of a file that depmod made, without comments; none if the file is missing."""
         path = self.folder / name
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
         return [line for line in lines if line and not line.startswith("#")]
 
     def _read_softdep(self, words: list[str]) -> None:

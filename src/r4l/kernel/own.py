@@ -23,6 +23,8 @@ from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.model import Kernel
 from r4l.kernel.profile import Profile, profile, profiles
 from r4l.kernel.recipe import Recipe
+from r4l.kernel.release import require_release
+from r4l.paths import require_text
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
@@ -80,7 +82,9 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             _seed(wanted, folder, toolchain, say)
         dropped = _configure(wanted, folder, key, arch, toolchain, say)
         count = _compile(wanted, folder, arch, toolchain, steps, say)
-        release = (folder / "build/include/config/kernel.release").read_text(encoding="utf-8").strip()
+        release = require_release(
+            folder / "build", "correct CONFIG_LOCALVERSION, or the version in the source's Makefile"
+        )
         data: dict[str, Any] = {
             "name": wanted.name,
             "release": release,
@@ -276,7 +280,7 @@ def _configure(
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
         # Later lines win.
         config = build_folder / ".config"
-        asked = config.read_text(encoding="utf-8") + wanted.whole_text()
+        asked = require_text(config, "surrogateescape") + wanted.whole_text()
         home.replace_text(config, asked)
         said = _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
         kconfig.require_types(said, asked, ", ".join(name for name, _ in wanted.fragments) or wanted.profile.name)

@@ -45,7 +45,7 @@ class Proof:
 def symvers(path: Path) -> dict[str, str]:
     """Return the symbols of a Module.symvers, each with its module (`vmlinux` for the kernel itself)."""
     found: dict[str, str] = {}
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             _crc, symbol, module = line.split("\t")[:3]
             found[symbol] = module

@@ -13,6 +13,7 @@ from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import debian, kconfig
 from r4l.kernel.profile import Profile, profile
+from r4l.paths import require_text
 from r4l.toolchain import Toolchain
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -108,8 +109,18 @@ def recipe(
     """
     texts: list[tuple[str, str]] = []
     for path in fragments:
-        if not path.is_file():
-            raise UsageError(f"no such fragment: {path}", "give a file with lines such as CONFIG_NAME=y")
-        texts.append((str(path), path.read_text(encoding="utf-8")))
+        texts.append((str(path), _fragment(path)))
         kconfig.parse_fragment(*reversed(texts[-1]))
     return Recipe(name, profile(base or name), source, origin, architecture(arch).name, tuple(texts))
+
+
+def _fragment(path: Path) -> str:
+    """Return the text of a file with a fragment, or of a pipe, as the shell's `<(…)` is one."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_fifo() else require_text(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"no such fragment: {path}", "give a file with lines such as CONFIG_NAME=y") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}, line {line} is not UTF-8", "save the file as UTF-8") from error
+    return text

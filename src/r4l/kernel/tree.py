@@ -18,13 +18,12 @@ from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
-from r4l.paths import followed, require_folder, require_for_make, require_text
+from r4l.kernel.release import RELEASE, require_release
+from r4l.paths import followed, require_folder, require_for_make, text_or_none
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
 VERSION = re.compile(r"^VERSION = \d+$", re.MULTILINE)
-RELEASE = re.compile(r"\d+\.[\w.+~-]{1,60}", re.ASCII)
-"""A release that a kernel may have (the top Makefile, KERNELRELEASE)."""
 HALF_BUILT = "finish it: `r4l kernel build --kdir {}`"
 
 
@@ -71,11 +70,7 @@ def folders_of(folder: Path) -> Tree:
 
 def _is_source(folder: Path) -> bool:
     makefile = folder / "Makefile"
-    return (
-        (folder / "Kconfig").is_file()
-        and makefile.is_file()
-        and bool(VERSION.search(makefile.read_text(encoding="utf-8")))
-    )
+    return (folder / "Kconfig").is_file() and makefile.is_file() and bool(VERSION.search(text_or_none(makefile)))
 
 
 def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
@@ -94,18 +89,12 @@ def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
     config = read_config(build / ".config")
     arch = _architecture(config, build)
     image = build / arch.built
-    release_file = build / "include/config/kernel.release"
-    for needed in (release_file, image, build / "vmlinux", build / "Module.symvers", build / "scripts/module.lds"):
-        if not needed.exists():
+    for needed in (build / RELEASE, image, build / "vmlinux", build / "Module.symvers", build / "scripts/module.lds"):
+        if not needed.is_file():
             raise BuildError(
                 f"the kernel in {build} is half built: {needed.name} is missing", HALF_BUILT.format(folder)
             )
-    release = require_text(release_file).strip()
-    if not RELEASE.fullmatch(release):
-        # It becomes part of paths.
-        raise BuildError(
-            f"the kernel in {build} calls itself {release!a}, which is no release", HALF_BUILT.format(folder)
-        )
+    release = require_release(build, HALF_BUILT.format(folder))
     # Without CONFIG_RUST the kernel still serves modules in C; the build of a Rust module then names the cause.
     wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
     if wrong:

@@ -17,6 +17,7 @@ from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
 from r4l.module.rusttree import RustTree
 from r4l.module.unseen import unseen
+from r4l.paths import text_or_none
 
 FIRST_ERROR = re.compile(
     r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*"
@@ -165,8 +166,7 @@ class _Explained:
         if entry.lookup == "symvers":
             # A symbol of this very crate can be missing, too, if it is one that the crate does not export.
             symvers = self.kernel.build / "Module.symvers"
-            exported = symvers.read_text(encoding="utf-8") if symvers.is_file() else ""
-            return None if str(found["hash"]) in exported else entry.explain(found, match[0])
+            return None if str(found["hash"]) in text_or_none(symvers) else entry.explain(found, match[0])
         if entry.lookup == "unseen":
             missing = unseen(self.folder, str(found.get("place", "")), str(found["file"]))
             return entry.explain({**found, **missing}, match[0]) if missing else None
