@@ -19,6 +19,7 @@ from typing import Any
 from r4l.arch import Architecture
 from r4l.errors import UsageError
 from r4l.kernel.config import read_config
+from r4l.limits import LimitExceeded
 from r4l.toolchain import Grant, Toolchain
 
 SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
@@ -161,7 +162,10 @@ def missed(wanted: Mapping[str, str], config: Mapping[str, str]) -> dict[str, st
 def why_dropped(
     wanted: Mapping[str, str], build: Path, source: Path, arch: Architecture, toolchain: Toolchain
 ) -> list[Dropped]:
-    """Return the options that `build/.config` does not have as wanted, with reasons. Takes seconds if there are any."""
+    """Return the options that `build/.config` does not have as wanted, with reasons. Takes seconds if there are any.
+
+    Kconfig files that only the kernel's own programs understand give no reasons.
+    """
     config = read_config(build / ".config")
     names = missed(wanted, config)
     if not names:
@@ -176,14 +180,23 @@ def why_dropped(
         "config": config,
         "wanted": {n: wanted[n] for n in names},
     }
-    done = toolchain.run(
-        ["python3", script, library.parent],
-        Grant("kernel: why an option was dropped", reads=(script, library, source)),
-        input=json.dumps(question).encode(),
-    )
-    answers: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    answers: dict[str, dict[str, Any]] = {}
+    try:
+        done = toolchain.run(
+            ["python3", script, library.parent],
+            Grant("kernel: why an option was dropped", reads=(script, library, source)),
+            input=json.dumps(question).encode(),
+            check=False,
+        )
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        if done.returncode == 0:
+            answers = json.loads(done.stdout)
+    except LimitExceeded as error:
+        said = error.cause
+    unknown = {"reason": f"the reason is not known: {said}", "known": True}
+    found = {name: answers.get(name, unknown) for name in names}
     return [
-        Dropped(name, wanted[name], got, _with_hint(name, answers[name]), answers[name]["known"])
+        Dropped(name, wanted[name], got, _with_hint(name, found[name]), found[name]["known"])
         for name, got in names.items()
     ]
 

@@ -13,6 +13,7 @@ adds what the language has learned since, through `_tokenize`, which kconfiglib 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -165,7 +166,7 @@ def _compare(operator: int, left: str, right: str) -> bool:
 
 
 def main() -> None:
-    """Answer the question on stdin."""
+    """Answer the question on stdin. If there is no answer, the last line on stderr says why."""
     question = json.load(sys.stdin)
     clang = {"CC": "clang", "LD": "ld.lld", "AR": "llvm-ar", "NM": "llvm-nm", "HOSTCC": "clang", "HOSTCXX": "clang++"}
     rust = {"RUSTC": "rustc", "BINDGEN": "bindgen", "PAHOLE": "pahole"}
@@ -173,9 +174,16 @@ def main() -> None:
     # The same value as in the kernel's scripts/Makefile.clang.
     clang["CLANG_FLAGS"] = f"--target={question['target']} -fintegrated-as"
     os.environ.update(clang, **rust, srctree=question["source"], ARCH=arch, SRCARCH=arch, KERNELVERSION="")
-    kconfig = Kconfig(question["source"] + "/Kconfig", warn=False)
-    why = Why(kconfig, question["config"])
-    json.dump({name: why.answer(name, value) for name, value in question["wanted"].items()}, sys.stdout)
+    try:
+        # $(info,…) of Kconfig prints there.
+        with contextlib.redirect_stdout(sys.stderr):
+            # A help text may be in any encoding.
+            kconfig = Kconfig(question["source"] + "/Kconfig", warn=False, encoding="latin-1")
+            why = Why(kconfig, question["config"])
+            answers = {name: why.answer(name, value) for name, value in question["wanted"].items()}
+    except (kconfiglib.KconfigError, RecursionError) as error:
+        sys.exit(str(error).strip().split("\n")[0])
+    json.dump(answers, sys.stdout)
 
 
 if __name__ == "__main__":
