@@ -18,11 +18,13 @@ MOST_SYMBOLS = 500_000
 """Symbols of a file: a whole kernel has fewer."""
 LONGEST = 4096
 """Bytes of a name; the kernel takes 512 (KSYM_NAME_LEN in include/linux/kallsyms.h)."""
+LARGEST_NOTES = 1 << 20
+"""Bytes of a section of notes; a kernel's has some hundred."""
 NAMES = 32 << 20
 """Bytes of all names that are read: many may be parts of one text."""
 
 CLASS_64, BIG_ENDIAN = 2, 2
-SHN_UNDEF, SHN_XINDEX, SHT_SYMTAB, SHT_NOBITS, STT_FUNC = 0, 0xFFFF, 2, 8, 2
+SHN_UNDEF, SHN_XINDEX, SHT_SYMTAB, SHT_NOTE, SHT_NOBITS, STT_FUNC = 0, 0xFFFF, 2, 7, 8, 2
 IDENTIFICATION = 16
 HEADERS = {False: "HHIIIIIHHHHHH", True: "HHIQQQIHHHHHH"}
 """struct of the header after e_ident, by whether the file is one of 64 bits."""
@@ -83,6 +85,7 @@ class BoundedElf:
 
     Attributes:
         machine: number of the machine (e_machine).
+        entry: address of the first instruction (e_entry).
         sections: all sections, in the file's order.
 
     Raises:
@@ -101,6 +104,7 @@ class BoundedElf:
         header = self._struct(HEADERS)
         fields = header.unpack(self._read(IDENTIFICATION, header.size))
         self.machine: int = fields[1]
+        self.entry: int = fields[3]
         self.sections = self._sections(at=fields[5], size=fields[10], count=fields[11], names=fields[12])
 
     def section(self, name: str) -> ElfSection | None:
@@ -118,6 +122,28 @@ class BoundedElf:
         if section.size > most:
             raise BoundlessElf(f"its section {section.name} has {section.size} bytes, and {most} is the most")
         return self._read(section.at, section.size)
+
+    def notes(self) -> Iterator[tuple[str, int]]:
+        """Yield name and type of each note, in the file's order.
+
+        Raises:
+            UnfitElf: there are too many, or they lie outside of the file.
+        """
+        header = struct.Struct(self._order + "III")
+        for section in self.sections:
+            data = self.data(section, LARGEST_NOTES) if section.kind == SHT_NOTE else b""
+            at = 0
+            while at + header.size <= len(data):
+                name, content, kind = header.unpack_from(data, at)
+                begin = at + header.size
+                yield data[begin : begin + name].rstrip(b"\0").decode(errors="replace"), kind
+                # Both parts end at a multiple of 4 bytes.
+                at = begin + (name + 3 & ~3) + (content + 3 & ~3)
+
+    def symbol_count(self) -> int:
+        """Return the number of symbols of `.symtab`; 0 without one."""
+        table = self.section(".symtab")
+        return table.size // self._struct(SYMBOLS).size if table and table.kind == SHT_SYMTAB else 0
 
     def symbols(self, *, undefined: bool = False) -> Iterator[ElfSymbol]:
         """Yield the symbols of `.symtab`, in the file's order.

@@ -17,6 +17,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from r4l import home
 from r4l.arch import architecture
+from r4l.elf import BoundedElf, UnfitElf
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.vm import VM
@@ -50,9 +51,12 @@ def of(vm: VM) -> Path:
 
 
 def has_symbols(path: Path) -> bool:
-    """True if an ELF file has a symbol table."""
-    with path.open("rb") as file:
-        return isinstance(ELFFile(file).get_section_by_name(".symtab"), SymbolTableSection)
+    """True if a file is an ELF file with a symbol table; a damaged one has none."""
+    try:
+        with path.open("rb") as file:
+            return BoundedElf(file).symbol_count() > 0
+    except UnfitElf:
+        return False
 
 
 def address(path: Path, name: str) -> int:

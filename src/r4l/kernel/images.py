@@ -12,13 +12,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
+from r4l.elf import BoundedElf, UnfitElf
+from r4l.errors import EnvironmentFault
 from r4l.kernel import pvh
 
+SETUP = 65 * 512
+"""Bytes of the largest real-mode setup, with the boot sector."""
 FLAT = (b"ARM\x64", b"RSC\x05")
 """Magic numbers at 0x38 of an uncompressed image, whose headers have offset and size at the same places."""
 
@@ -30,7 +31,7 @@ class Image:
     Attributes:
         kind: `vmlinux`, `bzImage`, `Image`, or `unknown`.
         size: bytes.
-        about: content of its header, in words.
+        about: content of its header, in words; for a damaged file, what is wrong with it.
     """
 
     path: Path
@@ -40,14 +41,19 @@ class Image:
 
 
 def identify(path: Path) -> Image:
-    """Read the header of a kernel's file."""
+    """Read the header of a kernel's file. Damage is described, not raised."""
     size = path.stat().st_size
     with path.open("rb") as stream:
-        head = stream.read(4096)
-        if head.startswith(b"\x7fELF"):
-            return Image(path, "vmlinux", size, _elf(ELFFile(stream)))
-    if head[0x202:0x206] == b"HdrS":
-        return Image(path, "bzImage", size, _bzimage(path.read_bytes()))
+        head = stream.read(SETUP)
+        try:
+            if head.startswith(b"\x7fELF"):
+                return Image(path, "vmlinux", size, _elf(BoundedElf(stream)))
+            if head[0x202:0x206] == b"HdrS":
+                return Image(path, "bzImage", size, _bzimage(head, stream))
+        except UnfitElf as error:
+            return Image(path, "unknown", size, f"a damaged ELF file: {error}")
+        except EnvironmentFault as error:
+            return Image(path, "unknown", size, f"a damaged bzImage: {error.cause}")
     if head[0x38:0x3C] in FLAT:
         text_offset, image_size = struct.unpack_from("<QQ", head, 8)
         about = f"not compressed, no ELF: the bytes as they lie in memory, {_mib(image_size)} with .bss"
@@ -55,27 +61,31 @@ def identify(path: Path) -> Image:
     return Image(path, "unknown", size, "")
 
 
-def _elf(elf: ELFFile) -> str:
-    debug = elf.get_section_by_name(".debug_info") or elf.get_section_by_name(".zdebug_info")
-    symbols = cast("SymbolTableSection | None", elf.get_section_by_name(".symtab"))
-    words = [f"ELF, entry {elf['e_entry']:#x}"]
-    words.append(f"{symbols.num_symbols()} symbols" if symbols else "no symbols")
-    words.append(f"debug information {_mib(debug['sh_size'])}" if debug else "no debug information")
+def _elf(elf: BoundedElf) -> str:
+    debug = elf.section(".debug_info") or elf.section(".zdebug_info")
+    symbols = elf.symbol_count()
+    words = [f"ELF, entry {elf.entry:#x}"]
+    words.append(f"{symbols} symbols" if symbols else "no symbols")
+    words.append(f"debug information {_mib(debug.size)}" if debug else "no debug information")
     if pvh.note_in(elf):
         words.append("a PVH note: QEMU starts it without firmware")
     return ", ".join(words)
 
 
-def _bzimage(image: bytes) -> str:
-    major, minor = image[0x207], image[0x206]
+def _bzimage(head: bytes, stream: BinaryIO) -> str:
+    start, length = pvh.payload_at(head)
+    if start + length > stream.seek(0, 2):
+        raise EnvironmentFault("it ends too early")
+    major, minor = head[0x207], head[0x206]
     # kernel_version counts from 0x200.
-    offset = struct.unpack_from("<H", image, 0x20E)[0] + 0x200
-    version = image[offset : image.index(b"\0", offset)].decode("ascii", "replace").split()[0]
-    packed = pvh.payload(image)
+    offset = struct.unpack_from("<H", head, 0x20E)[0] + 0x200
+    version = head[offset:].partition(b"\0")[0].decode("ascii", "replace").partition(" ")[0]
+    stream.seek(start)
+    packed = stream.read(8)
     how = next((command[0] for magic, command in pvh.DECOMPRESSORS.items() if packed.startswith(magic)), "unknown")
     return (
         f"boot protocol {major}.{minor:02}, version {version}: a real-mode setup, a decompressor, "
-        f"and vmlinux packed with {how} ({_mib(len(packed))})"
+        f"and vmlinux packed with {how} ({_mib(length)})"
     )
 
 

@@ -13,10 +13,7 @@ import io
 import struct
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection
-
+from r4l.elf import BoundedElf, UnfitElf
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import Grant, Toolchain
 
@@ -26,20 +23,34 @@ DECOMPRESSORS = {
     b"\x1f\x8b": ["gzip", "-dc"],
     b"\x02\x21\x4c\x18": ["lz4", "-dc"],
 }
+HEADER_END = 0x250
+"""End of payload_length, bytes."""
 XEN_ELFNOTE_PHYS32_ENTRY = 18
+
+
+def payload_at(head: bytes) -> tuple[int, int]:
+    """Return the place of the compressed kernel inside a bzImage, and its length, in bytes.
+
+    Args:
+        head: the image, or its first 1024 bytes.
+
+    Raises:
+        EnvironmentFault: the image is no bzImage of boot protocol 2.08 or newer.
+    """
+    if head[0x202:0x206] != b"HdrS" or len(head) < HEADER_END or struct.unpack_from("<H", head, 0x206)[0] < 0x208:
+        raise EnvironmentFault("the kernel image is not a bzImage", "use a Debian kernel")
+    setup_sectors = head[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", head, 0x248)
+    return (setup_sectors + 1) * 512 + offset, length
 
 
 def payload(image: bytes) -> bytes:
     """Return the compressed kernel inside a bzImage.
 
     Raises:
-        EnvironmentFault: the image is no bzImage of boot protocol 2.08 or newer.
+        EnvironmentFault: as for `payload_at`.
     """
-    if image[0x202:0x206] != b"HdrS" or struct.unpack_from("<H", image, 0x206)[0] < 0x208:
-        raise EnvironmentFault("the kernel image is not a bzImage", "use a Debian kernel")
-    setup_sectors = image[0x1F1] or 4
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    start = (setup_sectors + 1) * 512 + offset
+    start, length = payload_at(image)
     return image[start : start + length]
 
 
@@ -66,16 +77,15 @@ def extract_vmlinux(bzimage: Path, toolchain: Toolchain) -> bytes:
 def has_pvh_entry(elf: bytes) -> bool:
     """True if QEMU's `-kernel` can start the ELF directly."""
     try:
-        return note_in(ELFFile(io.BytesIO(elf)))
-    except ELFError:
+        return note_in(BoundedElf(io.BytesIO(elf)))
+    except UnfitElf:
         return False
 
 
-def note_in(elf: ELFFile) -> bool:
-    """True if an ELF has the note that names its PVH entry."""
-    return any(
-        note["n_name"] == "Xen" and note["n_type"] in (XEN_ELFNOTE_PHYS32_ENTRY, "XEN_ELFNOTE_PHYS32_ENTRY")
-        for section in elf.iter_sections()
-        if isinstance(section, NoteSection)
-        for note in section.iter_notes()
-    )
+def note_in(elf: BoundedElf) -> bool:
+    """True if an ELF has the note that names its PVH entry.
+
+    Raises:
+        UnfitElf: the file is damaged.
+    """
+    return ("Xen", XEN_ELFNOTE_PHYS32_ENTRY) in elf.notes()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from r4l.errors import UsageError
@@ -34,7 +35,11 @@ def kernel_end(image: Path) -> int:
     with image.open("rb") as stream:
         head = stream.read(HEADER).ljust(HEADER, b"\0")
         if head.startswith(b"\x7fELF"):
-            segments = (part.header for part in ELFFile(stream).iter_segments("PT_LOAD"))
+            try:
+                segments = [part.header for part in ELFFile(stream).iter_segments("PT_LOAD")]
+            except ELFError:
+                # Of a damaged file, QEMU tells it.
+                return 0
             return max((part.p_paddr + part.p_memsz for part in segments), default=0)
     if head[0x38:0x3C] in FLAT:
         text_offset, size = struct.unpack_from("<QQ", head, 8)

@@ -50,6 +50,13 @@ def test_functions_of_the_kernel_and_nothing_else(tmp_path: Path) -> None:
         symbols.address(file, "nothing")
 
 
+@pytest.mark.parametrize("data", [b"", b"\x7fELF", symbols.elf(LISTING, KERNEL)[:-100], b"text"])
+def test_a_vmlinux_that_is_none(data: bytes, tmp_path: Path) -> None:
+    """Regression: after a link that was cut off, `r4l debug` ended with a bug."""
+    (tmp_path / "vmlinux").write_bytes(data)
+    assert not symbols.has_symbols(tmp_path / "vmlinux")
+
+
 def test_a_kernel_that_hides_its_addresses() -> None:
     with pytest.raises(EnvironmentFault, match="has no addresses"):
         symbols.elf(b"0000000000000000 T _stext\n0000000000000000 t do_init_module\n", KERNEL)

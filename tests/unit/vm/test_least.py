@@ -55,6 +55,8 @@ def test_where_a_kernel_ends(tmp_path: Path) -> None:
     assert least.kernel_end(tmp_path / "bzImage") == 76 * MIB
     (tmp_path / "text").write_text("no kernel")
     assert least.kernel_end(tmp_path / "text") == 0
+    (tmp_path / "cut off").write_bytes((tmp_path / "a").read_bytes()[:70])
+    assert least.kernel_end(tmp_path / "cut off") == 0
 
 
 def test_too_little_memory_is_told_with_the_figure(machine: Machine) -> None:
