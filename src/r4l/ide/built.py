@@ -10,7 +10,7 @@ from r4l.errors import BuildError
 from r4l.ide.commands import CompileCommand, latest, planned, recorded
 from r4l.kernel import Kernel
 from r4l.module import Module
-from r4l.paths import leads_to_file
+from r4l.paths import leads_to_file, own_bytes
 from r4l.process import Say, quiet
 
 
@@ -60,9 +60,14 @@ def built(output: Path, folder: Path) -> dict[str, CompileCommand]:
 
 def _parts(output: Path) -> set[str]:
     """Return the objects of a folder's modules, from `modules.order` and each `.mod` (scripts/Makefile.build)."""
-    modules = [output / name for name in (output / "modules.order").read_text(encoding="utf-8").split()]
-    lists = [module.with_suffix(".mod").read_text(encoding="utf-8").split() for module in modules]
+    modules = [output / name for name in _words(output / "modules.order")]
+    lists = [_words(module.with_suffix(".mod")) for module in modules]
     return {os.path.normpath(part) for parts in lists for part in parts}
+
+
+def _words(file: Path) -> list[str]:
+    # Names of files are in any encoding.
+    return (own_bytes(file) or b"").decode(errors="surrogateescape").split()
 
 
 def _linked(command: CompileCommand) -> set[str]:

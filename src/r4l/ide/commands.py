@@ -7,6 +7,7 @@ the same command as the third argument of scripts/basic/fixdep, without compilin
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -41,17 +42,17 @@ class CompileCommand:
     def words(self) -> tuple[str, ...]:
         """Words of the compiler's own command, environment first.
 
-        Commands after a `;`, such as objtool, are left out.
+        Commands after a `;`, such as objtool, are left out. Of a command that no shell takes, for a quote without its
+        other end, the words are those between blanks.
         """
         lexer = shlex.shlex(self.text, posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
         lexer.commenters = ""
-        words: list[str] = []
-        for word in lexer:
-            if word in (";", "&&", "||"):
-                break
-            words.append(word)
-        return tuple(words)
+        try:
+            words = list(lexer)
+        except ValueError:
+            words = self.text.split()
+        return tuple(itertools.takewhile(lambda word: word not in (";", "&&", "||"), words))
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -98,7 +99,7 @@ def recorded(folder: Path, seen: Path | None = None) -> Iterator[CompileCommand]
     for file in sorted(folder.rglob(".*.o.cmd")):
         if file.is_symlink() or not file.is_file():
             continue
-        with file.open(errors="replace", encoding="utf-8") as lines:
+        with file.open(errors="surrogateescape", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())
         if match:
             yield CompileCommand(seen or folder, match[1], _from_make(match[2]), folder if seen else None)
@@ -114,9 +115,17 @@ def planned(dry_run: str, folder: Path, made: Path | None = None) -> Iterator[Co
     """
     for line in dry_run.splitlines():
         _before, found, after = line.rpartition(FIXDEP)
-        words = shlex.split(after) if found and after.startswith(" ") else []
+        words = _split(after) if found and after.startswith(" ") else []
         if len(words) >= 3 and words[1].endswith(".o"):
             yield CompileCommand(folder, words[1], _from_make(words[2]), made)
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of a shell's command; none if a quote has no other end."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
 
 
 def latest(*sources: Iterable[CompileCommand]) -> dict[str, CompileCommand]:

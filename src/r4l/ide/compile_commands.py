@@ -52,7 +52,7 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[CompileCommand
             "name folders that its configuration builds",
             detail=done.stderr.decode(errors="replace"),
         )
-    return list(planned(done.stdout.decode(errors="replace"), kernel.build))
+    return list(planned(done.stdout.decode(errors="surrogateescape"), kernel.build))
 
 
 def entries(commands: Iterable[CompileCommand], toolchain: Toolchain) -> list[DatabaseEntry]:

@@ -242,8 +242,12 @@ class Module:
         Args:
             kernel: kernel to build for.
             folder: the module's own by default, or one of `kbuild_folders`.
+
+        Returns:
+            Make's output, in which surrogates stand for bytes that are not UTF-8 (PEP 383).
         """
-        return self.make(kernel, f"M={folder or self.folder}", "-n", "V=1", "modules").stdout.decode(errors="replace")
+        done = self.make(kernel, f"M={folder or self.folder}", "-n", "V=1", "modules")
+        return done.stdout.decode(errors="surrogateescape")
 
     def make(self, kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run make for the folder to its end, whatever its exit status, with its output captured as bytes.
