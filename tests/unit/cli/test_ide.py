@@ -13,10 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from r4l import ide
+from r4l.cli import editor_files
+from r4l.errors import BuildError, EnvironmentFault, UsageError
 from r4l.ide.owned import OwnedFiles
 from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.process import Say
+from r4l.stages import Stages
 from r4l.toolchain import Toolchain
 from r4l.watch.loop import Loop
 
@@ -107,3 +110,32 @@ def test_commands_that_build_a_folder_bring_its_editor_files_along(
     monkeypatch.setattr("r4l.cli.build.show_warnings", begin)
     CliRunner().invoke(code.command, [str(moved)])
     assert followed == [moved]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("x was changed"),
+        EnvironmentFault("cannot write x"),
+        BuildError("the generator failed"),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_editor_files_that_cannot_be_written_stop_no_build(
+    error: Exception, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Regression: in a folder that is read-only, `r4l build` ended with 120 if it had editor files."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    OwnedFiles.of(module).write(module / "rust-project.json", "{}")
+    moved = module.rename(tmp_path / "moved")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ide, "rewrite_if_moved", fail)
+    with Stages() as stages:
+        editor_files.follow(Module(moved), None, stages)  # type: ignore[arg-type]
+    assert "are for the folder's old place" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setattr(OwnedFiles, "of", fail)
+    with Stages() as stages:
+        editor_files.follow(Module(moved), None, stages)  # type: ignore[arg-type]
