@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from r4l.debug.plan import require_debug_information
 from r4l.errors import UsageError
 from r4l.klog.demangle import demangle
 from r4l.toolchain import Grant, Toolchain
@@ -46,9 +47,12 @@ def places(wanted: str, modules: list[Path], toolchain: Toolchain) -> list[str]:
 
     Raises:
         UsageError: no module has such a function.
+        BuildError: the modules have no debug information.
     """
     if PLACE.match(wanted):
         return [wanted]
+    for module in modules:
+        require_debug_information(module)
     name = re.split(r"::", wanted.strip())[-1]
     found = [function for module in modules for function in _named(name, module, toolchain)]
     matching = dict.fromkeys(f"'{function.known_as}'" for function in found if matches(function.path, wanted))

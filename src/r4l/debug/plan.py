@@ -38,6 +38,20 @@ def plan(
     )
 
 
+def require_debug_information(module: Path) -> None:
+    """Refuse a module that gdb cannot show.
+
+    Raises:
+        BuildError: the file has no debug information.
+    """
+    with module.open("rb") as file:
+        if not BoundedElf(file).section(".debug_info"):
+            raise BuildError(
+                f"{module.name} has no debug information: its kernel is configured without",
+                "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
+            )
+
+
 def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
     """Return for each loaded section of a module one symbol in it: its index and its value in the file.
 
@@ -47,14 +61,10 @@ def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
     Raises:
         BuildError: the module has no debug information.
     """
+    require_debug_information(module.path)
     found: dict[str, tuple[int, int]] = {}
     with module.path.open("rb") as file:
         elf = BoundedElf(file)
-        if not elf.section(".debug_info"):
-            raise BuildError(
-                f"{module.path.name} has no debug information: its kernel is configured without",
-                "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
-            )
         loaded = {
             number: section.name
             for number, section in enumerate(elf.sections)

@@ -3,9 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from r4l.debug.functions import Function, matches, parse
+from r4l.debug import symbols
+from r4l.debug.functions import Function, matches, parse, places
+from r4l.errors import BuildError
+from r4l.kernel import Kernel
+from r4l.toolchain import Toolchain
 
 TRAIT = "<hello::Hello as kernel::Module>::init"
 INHERENT = "<main::hw::Hw<main::hw::Live>>::reset"
@@ -85,3 +93,14 @@ def test_names_come_from_what_is_around() -> None:
         Function("hello::Hello<(u8, u8)>::init<u8>", "hello::Hello<(u8, u8)>::init<u8>"),
         Function("init", "init"),
     ]
+
+
+@pytest.mark.parametrize("wanted", ["Hello::init", "init"])
+def test_a_module_without_debug_information(wanted: str, tmp_path: Path) -> None:
+    """Regression: the module "has no function init", and the remedy was another name."""
+    file = tmp_path / "hello.ko"
+    file.write_bytes(symbols.elf(b"ffffffff81000000 T init\n", cast(Kernel, SimpleNamespace(arch="x86_64"))))
+    with pytest.raises(BuildError, match="has no debug information") as caught:
+        places(wanted, [file], Toolchain(tmp_path, "key"))
+    assert "such as stock or debug" in caught.value.remedy
+    assert places("hello.rs:20", [file], Toolchain(tmp_path, "key")) == ["hello.rs:20"]
