@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +106,16 @@ def walk(top: Path, *, force: bool = False, skip: Container[str] = ()) -> Iterat
                 yield Visit(here, names, left=left)
     finally:
         os.close(here)
+
+
+def files_below(top: Path, fits: Callable[[str], object]) -> list[Path]:
+    """Return the paths of all that is no folder below one, sorted, if their names fit. They may be links or pipes."""
+    return sorted(
+        top / visit.inner / entry.name
+        for visit in walk(top)
+        for entry in visit.entries
+        if fits(entry.name) and not entry.is_dir(follow_symlinks=False)
+    )
 
 
 def _opened(name: str | Path, around: int | None, force: bool) -> int:

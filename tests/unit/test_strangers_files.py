@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from r4l import user_tables
+from r4l import home, user_tables
 from r4l.errors import UsageError
 from r4l.graft.driver import read_driver
+from r4l.ide.check import rust_files
 from r4l.ide.commands import recorded
 from r4l.module import makefiles, own_rust, paths_in, unseen
 from r4l.module.makefiles import beside
@@ -93,6 +94,31 @@ def test_sources_and_makefiles(make: Callable[[Path], object], tmp_path: Path) -
     assert own_rust.implemented(" --> a.rs:1:1\n", tmp_path) is None
     assert unseen.unseen(tmp_path, "", "more.o") is None
     assert beside(tmp_path, [path.name for path in tmp_path.iterdir()], [tmp_path]) == []
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with 1,500 in each other, which pytest cannot remove."""
+    top = tmp_path / "deep"
+    inner = top.joinpath(*["a"] * 1500)
+    for folder in (top, *reversed(inner.parents[:1499]), inner):
+        folder.mkdir()
+    (top / "a.rs").write_text("module! {}\n")
+    (inner / "Makefile").touch()
+    (inner / "b.rs").touch()
+    yield top
+    home.remove(top)
+
+
+def test_folders_in_each_other(deep: Path) -> None:
+    """Regression: the explanation of a failed build, and `r4l ide`, exceeded the depth of Python's recursion."""
+    assert own_rust.text_of(deep).strip() == "module! {}"
+    assert own_rust.has_module_macro("error", deep)
+    assert own_rust.has_module_macro(f" --> {'x' * 300}.rs:1:1", deep)
+    assert not own_rust.defines(deep, "struct", "Mine")
+    assert unseen.unseen(deep, "", "more.o") is None
+    assert list(recorded(deep)) == []
+    assert len(rust_files(deep)) == 2
 
 
 def test_many_sources_are_read_as_far_as_memory_allows(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from r4l.ide import EditorFiles
 from r4l.ide.limits import OF_TYPES, is_limit
 from r4l.ide.lsp import ERROR, Diagnostic, LanguageServer, Message, Unresolved
+from r4l.paths import leads_to_file, require_text
 from r4l.process import Say, quiet
+from r4l.walk import files_below
 
 INACTIVE = "inactive-code"
 UNLINKED = "unlinked-file"
@@ -76,7 +78,7 @@ def module(files: EditorFiles, say: Say = quiet) -> Understood:
         EnvironmentFault: a server died or does not answer.
     """
     parts = [Understood(())]
-    sources = sorted(files.folder.rglob("*.rs"))
+    sources = rust_files(files.folder)
     if files.projects and sources:
         with rust_analyzer(files) as server:
             parts.append(rust(server, sources, say, compiled=files.broken is None))
@@ -89,6 +91,14 @@ def module(files: EditorFiles, say: Say = quiet) -> Understood:
         tuple(error for part in parts for error in part.errors),
         tuple(limit for part in parts for limit in part.limits),
     )
+
+
+def rust_files(folder: Path) -> list[Path]:
+    """Return the Rust files of a module folder and all below it, without hidden ones: an editor has files of its own
+    there, such as Emacs' locks, which are links to nothing."""
+    found = files_below(folder, lambda name: name.endswith(".rs"))
+    shown = [path for path in found if not any(name.startswith(".") for name in path.relative_to(folder).parts)]
+    return [path for path in shown if leads_to_file(path)]
 
 
 def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet, *, compiled: bool = False) -> Understood:
@@ -108,7 +118,7 @@ def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet, *, com
         if any(diagnostic.code == UNLINKED for diagnostic in diagnostics):
             continue
         seen.append(file)
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = require_text(file, "replace")
         for diagnostic in diagnostics:
             if diagnostic.severity == ERROR:
                 (limits if compiled and diagnostic.code in OF_TYPES else errors).append(diagnostic)

@@ -8,6 +8,7 @@ the same command as the third argument of scripts/basic/fixdep, without compilin
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,11 @@ from functools import cached_property
 from pathlib import Path
 
 from r4l.paths import leads_to_file, leads_to_folder
+from r4l.walk import files_below
 
 SAVED = re.compile(r"^(?:saved)?cmd_(\S+\.o) := (.*)")
+RECORD = re.compile(r"\..+\.o\.cmd")
+"""Name of the file with the command of an object."""
 ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 FIXDEP = "scripts/basic/fixdep"
 
@@ -96,8 +100,8 @@ def recorded(folder: Path, seen: Path | None = None) -> Iterator[CompileCommand]
         folder: folder with the objects.
         seen: path that the folder had during the build, if that was another one.
     """
-    for file in sorted(folder.rglob(".*.o.cmd")):
-        if file.is_symlink() or not file.is_file():
+    for file in files_below(folder, RECORD.fullmatch):
+        if os.path.islink(file) or not leads_to_file(file):  # noqa: PTH114 (an error for a long path)
             continue
         with file.open(errors="surrogateescape", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())

@@ -66,7 +66,7 @@ def _in_constant_of_type(text: str, begin: int) -> bool:
 
 
 def _offset(text: str, line: int, column: int) -> int:
-    lines = text.splitlines(keepends=True)
-    before = sum(len(one) for one in lines[: line - 1])
+    lines = text.split("\n")
+    before = sum(len(one) + 1 for one in lines[: line - 1])
     here = lines[line - 1] if line <= len(lines) else ""
     return before + len(here.encode("utf-16-le")[: 2 * column].decode("utf-16-le", "ignore"))

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from r4l.errors import EnvironmentFault
+from r4l.paths import require_text
 from r4l.process import end_group
 from r4l.threads import guarded
 
@@ -131,7 +132,7 @@ class LanguageServer:
             "uri": file.as_uri(),
             "languageId": language,
             "version": 1,
-            "text": file.read_text(encoding="utf-8"),
+            "text": require_text(file, "replace"),
         }
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
 
@@ -149,7 +150,7 @@ class LanguageServer:
         Raises:
             ValueError: the file does not contain `needle`, or `needle` not `name`.
         """
-        before, found, _ = file.read_text(encoding="utf-8").partition(needle)
+        before, found, _ = require_text(file, "replace").partition(needle)
         if not found or name not in needle:
             raise ValueError(f"{file} has no {needle!r} with {name!r}")
         before += needle[: needle.index(name)]
@@ -176,7 +177,8 @@ class LanguageServer:
         """Return the names in an open Rust file that rust-analyzer colours as unresolved."""
         legend = self.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
         answer = self.request("textDocument/semanticTokens/full", {"textDocument": {"uri": file.as_uri()}})
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # The protocol knows no other line ends, as str.splitlines does.
+        lines = require_text(file, "replace").split("\n")
         data = answer["data"]
         line = column = 0
         found = []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r4l.paths import LARGEST, leads_to_file, text_or_none
+from r4l.walk import files_below
 
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
@@ -15,11 +16,15 @@ ALIAS = re.compile(r"\b(?P<name>\w+) as (?P<alias>[A-Za-z]\w*)")
 MODULE_MACRO = re.compile(r"\bmodule(?:_\w+)?!")
 
 
+def _files(folder: Path) -> list[Path]:
+    return files_below(folder, lambda name: name.endswith(".rs"))
+
+
 def text_of(folder: Path) -> str:
     """Return the text of all Rust files of a module's folder; without the last ones if they are more than `LARGEST`."""
     texts: list[str] = []
     left = LARGEST
-    for file in sorted(folder.rglob("*.rs")):
+    for file in _files(folder):
         texts.append(text_or_none(file))
         left -= len(texts[-1])
         if left < 0:
@@ -31,7 +36,7 @@ def has_module_macro(error: str, folder: Path) -> bool:
     """Return True if the crate of a file has `module!` or a macro that makes one, or if the file is not there."""
     place = PLACE.search(error)
     file = folder / place["file"] if place else folder
-    if place and not file.is_file():
+    if place and not leads_to_file(file):
         # A Makefile may have named another folder to make.
         return True
     everything = text_of(folder)
@@ -81,7 +86,7 @@ def module_of(path: str, folder: Path, error: str) -> str:
     used = re.compile(rf"\b(\w+)::(?:\{{[^{{}}]*\b)?{re.escape(path)}\b")
     place = PLACE.search(error)
     itself = folder / place["file"] if place else folder
-    files = sorted(folder.rglob("*.rs"), key=lambda file: (file != itself, file))
+    files = sorted(_files(folder), key=lambda file: (file != itself, file))
     found = (used.search(text_or_none(file)) for file in files)
     return next((match[1] for match in found if match), "")
 
@@ -100,4 +105,4 @@ def implemented(error: str, folder: Path) -> str | None:
 def defines(folder: Path, keyword: str, name: str) -> bool:
     """Return True if the module itself defines an item of that kind and name."""
     pattern = re.compile(rf"\b{keyword} {re.escape(name)}\b")
-    return any(pattern.search(text_or_none(file)) for file in folder.rglob("*.rs"))
+    return any(pattern.search(text_or_none(file)) for file in _files(folder))

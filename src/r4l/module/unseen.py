@@ -12,6 +12,7 @@ from pathlib import Path
 from r4l.module.makefiles import ABOVE, is_makefile
 from r4l.module.view import GIT, is_open, visible
 from r4l.paths import followed, leads_to_file, text_or_none
+from r4l.walk import files_below
 
 BEHIND_VARIABLE = re.compile(r"\$[({]\w+[)}]/([\w./+@-]+)")
 """Path behind a variable, which may hold the way up: `-I$(TOP)/include`."""
@@ -61,7 +62,7 @@ def _candidates(folder: Path, place: str, name: str) -> Iterator[Path]:
 
 
 def _makefiles(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if is_makefile(path.name) and path.is_file()]
+    return [path for path in files_below(folder, is_makefile) if leads_to_file(path)]
 
 
 def _remedy(folder: Path, root: Path, file: Path) -> str:
