@@ -43,7 +43,7 @@ from r4l.terminal import Console
 )
 @click.option("--force", is_flag=True, help="Also replace files and settings that r4l did not write.")
 @click.option("--check", "checked", is_flag=True, help="Let rust-analyzer and clangd look at every file of FOLDER.")
-@click.option("--if-moved", is_flag=True, help="Only if FOLDER has editor files, and was moved since.")
+@click.option("--if-moved", is_flag=True, help="Only if FOLDER has editor files, and was moved or away.")
 @json_option("Print what was written as JSON.")
 def command(
     folder: Path | None,
@@ -93,12 +93,13 @@ def command(
 
 
 def _rewrite(module: Module, kernel_name: str | None, arch: str) -> None:
-    if owned.moved(module.folder) is None:
+    if owned.moved(module.folder) is None and not ide.is_unseen(module.folder):
         return
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         with stages.stage("editor files") as say:
-            ide.rewrite_if_moved(module, kernel, say)
+            if ide.rewrite_if_moved(module, kernel, say) is None:
+                ide.show(module.folder, kernel, say)
 
 
 def _judge(understood: Understood) -> None:

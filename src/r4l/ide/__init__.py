@@ -24,7 +24,7 @@ from r4l.module import Module, visible
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
-__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree", "rewrite_if_moved"]
+__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree", "is_unseen", "rewrite_if_moved", "show"]
 
 SETTINGS = Path(".vscode") / "settings.json"
 BESIDE = Path(".vscode") / "r4l.settings.json"
@@ -143,8 +143,28 @@ def rewrite_if_moved(module: Module, kernel: Kernel, say: Say = quiet) -> Editor
     return for_module(Module(module.folder, record.config), same or kernel, say=say)
 
 
+def is_unseen(folder: Path) -> bool:
+    """True if a folder has editor files, and the language servers do not see it: it was absent, as on a disk that was
+    not mounted, when `r4l ide` was called for another one."""
+    return folder in owned.folders() and not launcher.knows(folder)
+
+
+def show(folder: Path, kernel: Kernel, say: Say = quiet) -> None:
+    """Let the language servers see all folders that have editor files and are there.
+
+    Args:
+        folder: one of them; the servers are those for its kernel.
+        kernel: the kernel to take if that one is not ready.
+
+    Raises:
+        R4LError: as for `for_module`.
+    """
+    record = owned.OwnedFiles.of(folder)
+    _launchers(_toolchain(named.ready(record.kernel, arch=record.arch) or kernel, say))
+
+
 def _launchers(toolchain: Toolchain) -> dict[str, Path]:
-    return launcher.write(toolchain, owned.readable(), owned.folders())
+    return launcher.write(toolchain, owned.readable, owned.folders)
 
 
 def _toolchain(kernel: Kernel, say: Say) -> Toolchain:

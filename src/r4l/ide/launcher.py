@@ -4,20 +4,22 @@
 rust-analyzer must be of the same release as the compiler of the kernel's procedural macros; the toolchain's is. An
 editor starts a script from any folder, so the scripts grant read access to every folder that `r4l ide` was called for.
 
-Editors start their servers in the opened folder. There the script notices that the folder was moved, and has `r4l ide`
-write its editor files again, and the scripts: clangd ignores entries with a relative `directory` in
-compile_commands.json.
+Editors start their servers in the opened folder. There the script notices that the folder was moved, or was away when
+the script was written, and has `r4l ide` write its editor files again, and the scripts: clangd ignores entries with a
+relative `directory` in compile_commands.json.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from r4l import home
 from r4l.limits import UNLIMITED
 from r4l.own_python import OWN_PYTHON
+from r4l.paths import text_or_none
 from r4l.toolchain import Grant, Toolchain
 
 PROGRAMS = ("rust-analyzer", "clangd")
@@ -45,24 +47,29 @@ if [ -z "${{R4L_IDE_MOVED:-}}" ] && {{ [ -e rust-project.json ] || [ -e compile_
 fi
 exec {command} "$@"
 """
+KNOWN = re.compile(r"^    (.*)\) moved= ;;$", re.MULTILINE)
+"""Line of a script with the folders that have editor files."""
 
 
-def write(toolchain: Toolchain, folders: Iterable[Path], edited: Iterable[Path]) -> dict[str, Path]:
+def write(
+    toolchain: Toolchain, folders: Callable[[], Iterable[Path]], edited: Callable[[], Iterable[Path]]
+) -> dict[str, Path]:
     """Write the scripts into `bin/` of the home, and return their paths by program.
 
     Args:
         toolchain: with the extra `editor`.
-        folders: folders that the servers may read, beside the compilers, kernels and modules of the home.
-        edited: folders that have editor files.
+        folders: returns the folders that the servers may read, beside the compilers, kernels and modules of the home.
+        edited: returns the folders that have editor files.
     """
-    seen = list(folders)
-    facts = {
-        "known": "|".join(shlex.quote(str(folder)) for folder in edited) or "''",
-        "home": shlex.quote(str(home.home())),
-        "again": shlex.join([*OWN_PYTHON, "-m", "r4l", "ide", "--if-moved"]),
-    }
     written = {}
+    # The folders are listed under the lock: the scripts that are written last have those of all processes.
     with home.lock("ide-bin"):
+        seen = list(folders())
+        facts = {
+            "known": "|".join(shlex.quote(str(folder)) for folder in edited()) or "''",
+            "home": shlex.quote(str(home.home())),
+            "again": shlex.join([*OWN_PYTHON, "-m", "r4l", "ide", "--if-moved"]),
+        }
         for program in PROGRAMS:
             path = home.room("bin") / program
             text = SCRIPT.format(program=program, command=command(toolchain, program, seen), **facts)
@@ -73,6 +80,12 @@ def write(toolchain: Toolchain, folders: Iterable[Path], edited: Iterable[Path])
                 home.publish(partial, path)
             written[program] = path
     return written
+
+
+def knows(folder: Path) -> bool:
+    """True if the scripts were written when a folder was there and had editor files."""
+    found = KNOWN.search(text_or_none(home.room("bin") / PROGRAMS[0]))
+    return found is not None and f"|{shlex.quote(str(folder))}|" in f"|{found[1]}|"
 
 
 def command(toolchain: Toolchain, program: str, folders: Iterable[Path]) -> str:

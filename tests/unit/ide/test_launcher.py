@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
+from filelock import Timeout
 
+from r4l import home, ide
+from r4l.cli.ide import command
 from r4l.ide import _json, launcher
+from r4l.ide.owned import OwnedFiles
 from r4l.toolchain import Toolchain
 
 CALLED = "-m r4l ide --if-moved"
@@ -29,7 +35,7 @@ def edited(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     for place in (folder, tmp_path / "other"):
         place.mkdir()
         (place / "rust-project.json").write_text("{}")
-    launcher.write(Toolchain(tmp_path, "key"), [], [folder, tmp_path / "other"])
+    launcher.write(Toolchain(tmp_path, "key"), list, lambda: [folder, tmp_path / "other"])
     return folder
 
 
@@ -80,3 +86,64 @@ def test_a_folder_without_editor_files(edited: Path) -> None:
 
 def test_a_path_that_is_not_utf_8_is_written_as_ascii() -> None:
     assert _json({"directory": "/tmp/\udcff"}) == '{\n "directory": "/tmp/\\udcff"\n}\n'
+
+
+@pytest.mark.parametrize("edited", ["my driver", "driver", "a|b", "it's"], indirect=True)
+def test_folders_that_the_scripts_know(edited: Path) -> None:
+    assert launcher.knows(edited)
+    assert launcher.knows(edited.with_name("other"))
+    for name in (edited.name[:-1], f"{edited.name}x", "oth"):
+        assert not launcher.knows(edited.with_name(name))
+    assert not launcher.knows(Path(f"{edited}|{edited.parent}/other"))
+
+
+def test_scripts_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    assert not launcher.knows(tmp_path)
+
+
+def test_a_folder_that_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the servers never saw a folder again that was on a disk which was not mounted for a while."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(launcher, "command", lambda _toolchain, _program, seen: f"echo {' '.join(map(str, seen))}")
+    kernel = SimpleNamespace(toolchain=Toolchain(tmp_path, "key"), arch="x86_64")
+    monkeypatch.setattr(Toolchain, "extended", lambda toolchain, *_args, **_words: toolchain)
+    monkeypatch.setattr("r4l.kernel.named.ready", lambda *_args, **_words: None)
+    for name in ("usb", "other"):
+        (tmp_path / name).mkdir()
+        OwnedFiles.of(tmp_path / name).write(tmp_path / name / "rust-project.json", "{}")
+    folder = tmp_path / "usb"
+    folder.rename(tmp_path / "away")
+    ide.show(tmp_path / "other", kernel)  # type: ignore[arg-type]
+    (tmp_path / "away").rename(folder)
+    assert ide.is_unseen(folder)
+    assert not ide.is_unseen(tmp_path / "other")
+    assert not ide.is_unseen(tmp_path)
+    ide.show(folder, kernel)  # type: ignore[arg-type]
+    assert not ide.is_unseen(folder)
+    assert f"exec echo {tmp_path}/other {folder} " in (tmp_path / "home/bin/clangd").read_text()
+
+
+def test_the_command_for_a_folder_that_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    (tmp_path / "Kbuild").write_text("obj-m := hello.o\n")
+    OwnedFiles.of(tmp_path).write(tmp_path / "rust-project.json", "{}")
+    shown = []
+    monkeypatch.setattr("r4l.cli.ide.set_up", lambda *_args, **_words: None)
+    monkeypatch.setattr(ide, "show", lambda folder, *_: shown.append(folder))
+    CliRunner().invoke(command, [str(tmp_path), "--if-moved"])
+    assert shown == [tmp_path]
+
+
+def test_two_processes_write_the_scripts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the folders were listed before the lock, and the scripts of the second one lacked the first's."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(launcher, "command", lambda *_: "echo")
+    there: list[Path] = []
+
+    def folders() -> list[Path]:
+        with pytest.raises(Timeout):
+            home.lock("ide-bin").acquire(timeout=0)
+        return there
+
+    launcher.write(Toolchain(tmp_path, "key"), folders, folders)
