@@ -104,7 +104,13 @@ def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page:
     wanted = name or kernel_name or "stock"
     kernel = named.ready(wanted, arch=arch)
     if kernel is None:
-        raise EnvironmentFault(f"the kernel {wanted} is not ready", f"run `r4l setup --kernel {wanted} --arch {arch}`")
+        made = Toolchain.made()
+        stale = own.all_stale(made) if made else []
+        called = (wanted, architecture(arch).name)
+        why = next((f": {why}" for known, machine, why in stale if (known, machine) == called), "")
+        raise EnvironmentFault(
+            f"the kernel {wanted} is not ready{why}", f"run `r4l setup --kernel {wanted} --arch {arch}`"
+        )
     if kdir:
         click.echo(str(kernel.build))
         return

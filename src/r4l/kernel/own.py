@@ -15,7 +15,7 @@ from typing import Any
 
 from r4l import home, inuse
 from r4l.arch import Architecture, architecture
-from r4l.errors import BuildError, R4LError, UsageError
+from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.kernel import debian, kconfig, manifest
 from r4l.kernel.config import read_config
 from r4l.kernel.make import kernel_make
@@ -49,9 +49,14 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
     Raises:
         BuildError: the build failed.
         UsageError: a fragment of the user has an option that the kernel lacks, or a value of the wrong type.
-        EnvironmentFault: the disk has not enough space, or another process uses the kernel of that name, which would
-            have to be replaced.
+        EnvironmentFault: the source is gone, the disk has not enough space, or another process uses the kernel of that
+            name, which would have to be replaced.
     """
+    if not wanted.source.is_dir():
+        raise EnvironmentFault(
+            f"the source of the kernel {wanted.name} is gone: {wanted.source}",
+            f"bring it back, or give another: `r4l kernel build {wanted.profile.name} --name {wanted.name} --kdir …`",
+        )
     folder = wanted.folder
     arch = architecture(wanted.arch)
     with home.lock(f"build-{folder.name}"):
@@ -189,6 +194,8 @@ def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
     tools = toolchain.there(*architecture(data["arch"]).extras)
     if tools is None or not manifest.fits(data, tools):
         return "it was built with other compilers than those in force"
+    if not Path(data["source"]).is_dir():
+        return f"its source {data['source']} is gone"
     known = _recorded(data)
     if known and known.key(toolchain) != data["recipe"]:
         return f"the profile {known.profile.name} has changed since it was built"

@@ -14,7 +14,7 @@ from r4l.kernel import debian, manifest, own, stock
 from r4l.toolchain import Toolchain
 
 STOCK = {"release": "7.2.1-amd64", "version": "7.2.1-1", "arch": "x86_64"}
-OWN = {**STOCK, "name": "minimal", "source": "/src", "recipe": "abc", "steps": 1000, "toolchain": {}}
+OWN = {**STOCK, "name": "minimal", "source": "/", "recipe": "abc", "steps": 1000, "toolchain": {}}
 
 
 @pytest.fixture

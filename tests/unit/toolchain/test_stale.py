@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.unit.toolchain.conftest import Debian
 from tests.unit.toolchain.trees import NEWER, legacy, lock_file
 
+from r4l.cli.kernel import command as kernel_command
 from r4l.errors import EnvironmentFault
 from r4l.kernel import manifest, own, stock
 from r4l.kernel import recipe as recipes
@@ -126,6 +128,25 @@ def test_a_kernel_of_before_with_fragments_that_nobody_wrote_down(debian: Debian
     data = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
     del data["fragments"]
     manifest.write(folder, data)
+    assert own.ready("minimal", "x86_64", toolchain)
+
+
+def test_a_kernel_whose_source_has_gone(debian: Debian, tmp_path: Path) -> None:
+    """Regression: it was ready, and had no modules in its crate `kernel`; a build said "run the command again"."""
+    toolchain = Toolchain.get()
+    gone = tmp_path / "linux"
+    wanted = recipes.recipe("minimal", gone, str(gone))
+    own_kernel(toolchain, tmp_path, source=str(gone), version=str(gone), recipe=wanted.key(toolchain))
+    assert own.ready("minimal", "x86_64", toolchain) is None
+    assert own.all_stale(toolchain) == [("minimal", "x86_64", f"its source {gone} is gone")]
+    for again in (False, True):
+        with pytest.raises(EnvironmentFault, match="the source of the kernel minimal is gone") as caught:
+            own.build(wanted, toolchain, again=again)
+        assert "--kdir" in caught.value.remedy
+    done = CliRunner().invoke(kernel_command, ["show", "minimal"])
+    assert isinstance(done.exception, EnvironmentFault)
+    assert f"not ready: its source {gone} is gone" in done.exception.cause
+    gone.mkdir()
     assert own.ready("minimal", "x86_64", toolchain)
 
 
