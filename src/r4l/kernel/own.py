@@ -7,6 +7,7 @@ costs only its own rebuild. The manifest names the recipe of the build; it is re
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,7 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         for name, text in wanted.fragments:
             kconfig.require_known(text, name, wanted.source)
         steps = _steps_before(folder, wanted.profile)
+        before = _configuration(folder)
         remedy = (
             f"wait until that has ended, or give the new one a name: `r4l kernel build {wanted.profile.name} --name …`"
         )
@@ -85,7 +87,16 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         home.settle_times(folder / "build")
         if not (folder / "build/.config").exists():
             _seed(wanted, folder, toolchain, say)
-        dropped = _configure(wanted, folder, key, arch, toolchain, say)
+        try:
+            dropped = _configure(wanted, folder, key, arch, toolchain, say)
+        except UsageError:
+            # Nothing but the configuration has changed so far: the kernel of that name stays.
+            if known and manifest.fits(known, toolchain):
+                for path, (content, time) in before.items():
+                    home.replace_bytes(path, content)
+                    os.utime(path, ns=(time, time))
+                manifest.write(folder, known)
+            raise
         count = _compile(wanted, folder, arch, toolchain, steps, say)
         release = require_release(
             folder / "build", "correct CONFIG_LOCALVERSION, or the version in the source's Makefile"
@@ -270,6 +281,12 @@ def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, 
         home.publish(partial, build_folder)
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(toolchain.identity, encoding="utf-8")
+
+
+def _configuration(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    """Return content and time of modification (ns) of the files in a kernel's folder that configure it."""
+    paths = [folder / "build" / name for name in (".config", CONFIGURED)]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths if path.is_file()}
 
 
 def _configure(

@@ -18,7 +18,7 @@ from tests.unit.toolchain.conftest import Debian
 from tests.unit.toolchain.trees import NEWER, legacy, lock_file
 
 from r4l.cli.kernel import command as kernel_command
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import manifest, own, stock
 from r4l.kernel import recipe as recipes
 from r4l.toolchain import Toolchain
@@ -148,6 +148,33 @@ def test_a_kernel_whose_source_has_gone(debian: Debian, tmp_path: Path) -> None:
     assert f"not ready: its source {gone} is gone" in done.exception.cause
     gone.mkdir()
     assert own.ready("minimal", "x86_64", toolchain)
+
+
+def test_a_kernel_stays_where_a_fragment_is_refused(
+    debian: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: after a value of the wrong type there was no kernel of that name any more."""
+    toolchain = Toolchain.get()
+    build = own_kernel(toolchain, tmp_path) / "build"
+    (build / ".config").write_text("CONFIG_OLD=y\n", encoding="utf-8")
+    os.utime(build / ".config", ns=(5, 5))
+    (tmp_path / "x.config").write_text("CONFIG_NR_CPUS=abc\n", encoding="utf-8")
+    monkeypatch.setattr("r4l.kernel.kconfig.require_known", lambda *_: None)
+
+    def make(
+        _wanted: object, _folder: object, _arch: object, _toolchain: object, targets: list[str], *_: object
+    ) -> str:
+        if targets == ["olddefconfig"]:
+            return ".config:1:warning: symbol value 'abc' invalid for NR_CPUS"
+        (build / ".config").write_text("CONFIG_NR_CPUS=abc\n", encoding="utf-8")
+        return ""
+
+    monkeypatch.setattr(own, "_make", make)
+    with pytest.raises(UsageError, match="not of the option's type: CONFIG_NR_CPUS=abc"):
+        own.build(recipes.recipe("minimal", tmp_path, "7.3.4-1", fragments=[tmp_path / "x.config"]), toolchain)
+    assert own.ready("minimal", "x86_64", toolchain)
+    assert (build / ".config").read_text(encoding="utf-8") == "CONFIG_OLD=y\n"
+    assert (build / ".config").stat().st_mtime_ns == 5
 
 
 HOLDER = "import sys, pathlib; from r4l import inuse; print(inuse.hold(pathlib.Path(sys.argv[1])), flush=True); input()"
