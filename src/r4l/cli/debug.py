@@ -13,6 +13,7 @@ from r4l.cli.options import MachineOptions, config_option, kernel_option, machin
 from r4l.cli.screen import show_warnings
 from r4l.cli.session import end
 from r4l.debug import functions
+from r4l.debug.plan import require_debuggable
 from r4l.debug.session import Session
 from r4l.errors import R4LError, UsageError, VerdictError
 from r4l.module import Module
@@ -65,6 +66,7 @@ def command(
         raise UsageError("debugging starts from the small guest", "leave out --image")
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
+        require_debuggable(kernel)
         with stages.stage("gdb") as say:
             tools = kernel.toolchain.extended("debugger", say=say)
         with stages.stage(f"building {module.folder.name}") as say:

@@ -12,6 +12,7 @@ from elftools.elf.constants import SH_FLAGS
 from r4l.arch import architecture
 from r4l.elf import BoundedElf
 from r4l.errors import BuildError
+from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 
 
@@ -38,6 +39,19 @@ def plan(
     )
 
 
+def require_debuggable(kernel: Kernel) -> None:
+    """Refuse a kernel whose modules have no types, only the lines that r4l has compilers note (`module.make_setup`).
+
+    Raises:
+        BuildError: the kernel is configured without debug information.
+    """
+    if kernel.config.get("CONFIG_DEBUG_INFO") != "y":
+        raise BuildError(
+            f"modules for the kernel {kernel.name} have no debug information: it is configured without",
+            "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
+        )
+
+
 def require_debug_information(module: Path) -> None:
     """Refuse a module that gdb cannot show.
 
@@ -47,8 +61,8 @@ def require_debug_information(module: Path) -> None:
     with module.open("rb") as file:
         if not BoundedElf(file).section(".debug_info"):
             raise BuildError(
-                f"{module.name} has no debug information: its kernel is configured without",
-                "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
+                f"{module.name} has no debug information",
+                "leave it to the kernel's flags: take -g0, -Cdebuginfo=0 and strip out of its Makefile",
             )
 
 

@@ -85,6 +85,7 @@ def test_commands_that_build_a_folder_bring_its_editor_files_along(
     OwnedFiles.of(module).write(module / "rust-project.json", "{}")
     moved = module.rename(tmp_path / "moved")
     followed = []
+    (tmp_path / ".config").write_text("CONFIG_DEBUG_INFO=y\n")
     toolchain = Toolchain(tmp_path, "key")
     monkeypatch.setattr(Toolchain, "extended", lambda *_args, **_words: toolchain)
     kernel = Kernel(

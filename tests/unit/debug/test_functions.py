@@ -11,6 +11,7 @@ import pytest
 
 from r4l.debug import symbols
 from r4l.debug.functions import Function, matches, parse, places
+from r4l.debug.plan import require_debuggable
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.toolchain import Toolchain
@@ -102,5 +103,14 @@ def test_a_module_without_debug_information(wanted: str, tmp_path: Path) -> None
     file.write_bytes(symbols.elf(b"ffffffff81000000 T init\n", cast(Kernel, SimpleNamespace(arch="x86_64"))))
     with pytest.raises(BuildError, match="has no debug information") as caught:
         places(wanted, [file], Toolchain(tmp_path, "key"))
-    assert "such as stock or debug" in caught.value.remedy
+    assert "-g0" in caught.value.remedy
     assert places("hello.rs:20", [file], Toolchain(tmp_path, "key")) == ["hello.rs:20"]
+
+
+def test_a_kernel_without_debug_information() -> None:
+    """Regression: its modules have lines, so gdb was started, and ended with "No struct type named module"."""
+    without = cast(Kernel, SimpleNamespace(name="minimal", config={"CONFIG_DEBUG_INFO_NONE": "y"}))
+    with pytest.raises(BuildError, match="modules for the kernel minimal have no debug information") as caught:
+        require_debuggable(without)
+    assert "such as stock or debug" in caught.value.remedy
+    require_debuggable(cast(Kernel, SimpleNamespace(name="debug", config={"CONFIG_DEBUG_INFO": "y"})))
