@@ -148,6 +148,7 @@ def test_a_kernel_of_another_source_than_the_locked_one_is_stale(
     lock.write_text(json.dumps(LOCKED), encoding="utf-8")
     toolchain = Toolchain.get(lock_file=lock)
     source = tmp_path / f"home/kernels/7.3_{version}/source"
+    source.mkdir(parents=True)
     recipe = recipes.recipe("minimal", source, version)
     data = {
         "name": "minimal", "release": "7.3", "version": version, "arch": "x86_64", "profile": "minimal",
