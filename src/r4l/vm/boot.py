@@ -74,10 +74,9 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         if qemu.console.last_output != heard[0]:
             heard = (qemu.console.last_output, ran)
         quiet = ran - heard[1]
-        if quiet >= LAST_WORDS:
-            if panic := _panic(klog, booted=False):
-                # After a panic, a slow host needs time to end the guest's CPUs; with panic=0 nothing ends.
-                raise panic
+        if quiet >= LAST_WORDS and (panic := _panic(klog, booted=False)):
+            # After a panic, a slow host needs time to end the guest's CPUs; with panic=0 nothing ends.
+            raise panic
         # init says so each second, so the guest is never quiet.
         if any(NO_AGENT.search(record.text) for record in klog.records()):
             raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)

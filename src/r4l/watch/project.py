@@ -20,7 +20,7 @@ from r4l.walk import walk
 
 SOURCES = frozenset({*mirror.SOURCES, ".h", ".inc", ".lds", ".dts", ".dtsi", ".dtso", ".py", ".ini", ".toml"})
 NAMES = re.compile(r".*_shipped|(Kbuild|Kconfig|(GNUm|M|m)akefile)(\.(?!orig$|rej$|bak$|old$|o$)\w+)?")
-"""With `SOURCES` and the Makefiles (`makefiles.is_makefile`), the files that count as source, by suffix or name.
+"""With `SOURCES` and the Makefiles (`is_makefile`), the files that count as source, by suffix or name.
 
 Others (products of a plain make, editors' own files, a pcap that a test writes) must not start a run, which might write
 them again.
