@@ -17,7 +17,7 @@ from r4l.graft.driver import Driver
 from r4l.graft.place import Place
 from r4l.graft.record import GraftEntry, GraftRecord, lock_name
 from r4l.kernel import tree as trees
-from r4l.paths import followed, is_below, write_named
+from r4l.paths import followed, is_below, require_folder, write_named
 
 __all__ = ["Graft", "graft", "remove"]
 
@@ -71,6 +71,7 @@ def graft(
         UsageError: the folder holds no driver, the tree is no kernel's source, or the target is taken.
         EnvironmentFault: git is missing or refuses, or a file cannot be written.
     """
+    require_folder(folder, "give the folder that holds the driver's Kbuild")
     folders = trees.folders_of(tree)
     source = folders.source
     found = driver.read_driver(folder, [path for path in (source, folders.build) if path])
