@@ -35,7 +35,7 @@ class Console(rich.console.Console):
             if segment.control or not OBEYED.search(segment.text):
                 yield segment
             else:
-                yield Segment(OBEYED.sub(_escaped, segment.text), segment.style)
+                yield Segment(escaped(segment.text), segment.style)
 
 
 def only_colours(text: str) -> str:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from r4l.errors import UsageError
+from r4l.graft.inside import LONGEST as LONGEST_NAME
 from r4l.graft.inside import is_plain
 from r4l.module import Module
 from r4l.paths import followed, is_below, leads_to_file, require_text
@@ -175,7 +176,7 @@ def read_driver(folder: Path, apart: Collection[Path] = ()) -> Driver:
             f"{folder} has {len(names)} modules: {', '.join(names) or 'no line obj-m := NAME.o'}",
             "graft folders with one module each",
         )
-    if len(names[0]) > LONGEST:
+    if len(names[0]) > LONGEST_NAME:
         raise UsageError(f"the name of the module in {folder} has {len(names[0])} characters", "give it a shorter one")
     parts = re.findall(rf"^[ \t]*+{re.escape(names[0])}-(?:y|objs)[ \t]*+[:+]?=(.*+)$", joined, re.MULTILINE)
     objects = tuple(" ".join(parts).split())
@@ -204,7 +205,7 @@ def _sources(folder: Path, apart: Collection[Path]) -> list[tuple[str, str]]:
         if path.suffix not in SOURCES or not leads_to_file(path) or path.name.endswith(".mod.c"):
             continue
         if not is_plain(inner):
-            raise UsageError(f"{inner[:LONGEST]!a} has a name that no patch can have", "rename the file")
+            raise UsageError(f"{inner[:LONGEST_NAME]!a} has a name that no patch can have", "rename the file")
         try:
             text = require_text(_own(path, folder))
         except UnicodeDecodeError as error:

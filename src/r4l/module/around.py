@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
-from r4l.module.makefiles import ABOVE, MOST, included, is_makefile
+from r4l.module.makefiles import above, included, is_makefile
 from r4l.module.mirror import NEVER
 from r4l.module.outside import recorded
 from r4l.module.view import visible
@@ -49,8 +48,6 @@ def _told(folder: Path, seen: Sequence[Path]) -> Iterator[Path]:
             elif is_makefile(entry.name):
                 for makefile, text in included(path, folder, seen, known):
                     yield makefile
-                    ways = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
-                    for way in islice(ways, MOST):
+                    for place in above(makefile, text, folder):
                         # The source of an object may be of any language.
-                        path = Path(way).parent if way.endswith(".o") else Path(way)
-                        yield from (Path(os.path.normpath(base / path)) for base in (makefile.parent, folder))
+                        yield place.parent if place.name.endswith(".o") else place

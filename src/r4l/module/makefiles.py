@@ -105,9 +105,7 @@ def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Pat
             found |= {path.resolve()} if path.is_dir() else set()
         elif is_makefile(path.name):
             for makefile, text in included(path, folder, seen, known):
-                ways = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
-                bases = {makefile.parent, folder}
-                found |= {_folder_of(base / way) for way in islice(ways, MOST) for base in bases}
+                found |= {_folder_of(place) for place in above(makefile, text, folder)}
     return sorted(
         place
         for place in found
@@ -115,14 +113,26 @@ def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Pat
     )
 
 
+def above(makefile: Path, text: str, folder: Path) -> Iterator[Path]:
+    """Yield the places above a Makefile's folder, and above the module's, that its text names; not all of them exist.
+
+    Args:
+        makefile: the file.
+        text: its text.
+        folder: the module's folder.
+    """
+    ways = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
+    for way in islice(ways, MOST):
+        yield from (Path(os.path.normpath(base / way)) for base in dict.fromkeys((makefile.parent, folder)))
+
+
 def is_makefile(path: str) -> bool:
     """Return True if make reads a file of that name."""
     return path.endswith(READ_BY_MAKE)
 
 
-def _folder_of(named: Path) -> Path:
+def _folder_of(path: Path) -> Path:
     """The folder that a path names, or that its file lies in."""
-    path = Path(os.path.normpath(named))
     return followed(path if leads_to_folder(path) else path.parent)
 
 
