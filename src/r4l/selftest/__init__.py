@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +88,7 @@ def run(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     ended: list[PartResult] = []
     needs = dict.fromkeys(part.needs for part in parts if part.needs)
-    with Ahead(needs) as ahead:
+    with _bytecode(), Ahead(needs) as ahead:
         for part in parts:
             begin = time.monotonic()
             if part.needs:
@@ -109,6 +112,28 @@ def run(
             ended.append(PartResult(part, code, now - ready, ready - begin))
     _summary(console, ended)
     return next((end.code for end in ended if end.code), 0)
+
+
+@contextlib.contextmanager
+def _bytecode() -> Iterator[None]:
+    """Have the Pythons that the parts start share their bytecode, even where the user wants none beside the sources.
+
+    Many tests start r4l, and without bytecode each start compiles it: half a second. (Python's manual,
+    PYTHONDONTWRITEBYTECODE and PYTHONPYCACHEPREFIX.)
+    """
+    before = {name: os.environ.get(name) for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")}
+    if not before["PYTHONDONTWRITEBYTECODE"]:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="r4l-bytecode-", ignore_cleanup_errors=True) as folder:
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
 
 
 def _kept(part: Part) -> list[str]:

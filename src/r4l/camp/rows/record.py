@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,9 @@ from r4l.camp import rows
 
 ROW = "row"
 """Property of a report that names a row."""
+
+MARK = b"mark.row("
+"""Text of each file with a test of a row."""
 
 _outcomes: dict[str, dict[str, str]] = defaultdict(dict)
 _marked: dict[str, list[str]] = defaultdict(list)
@@ -33,6 +37,13 @@ def row_ids(item: pytest.Item) -> list[str]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--rows-only`, which runs nothing and prints the marked tests."""
     parser.addoption("--rows-only", action="store_true", help="list the tests of each row as `ROW NODEID` and stop")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--rows-only`, leave out the files that mark no test: to import them takes most of the time."""
+    if config.getoption("rows_only") and collection_path.is_file() and MARK not in collection_path.read_bytes():
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
