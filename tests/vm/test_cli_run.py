@@ -103,6 +103,7 @@ def test_json_has_everything(kernel: Kernel) -> None:
     assert any("Hello" in line for line in data["log"])
 
 
+@pytest.mark.thorough
 def test_a_machine_is_restored_unless_the_user_wants_a_boot() -> None:
     words = ("run", HELLO, "--append", f"r4l.test={uuid4()}", "--", "dmesg")
     first, again = r4l(*words), r4l(*words)

@@ -116,6 +116,7 @@ def test_a_complaint_is_the_verdict_of_the_command_that_it_came_in(keep: Callabl
     assert r4l("exec", name, "--", "true").returncode == 0
 
 
+@pytest.mark.thorough
 def test_a_complaint_while_no_command_runs_is_told_once(keep: Callable[..., str], kernel: Kernel) -> None:
     """Regression: no command told it."""
     module = Module(WARN).build(kernel)

@@ -212,6 +212,7 @@ def test_a_card_is_back_when_no_reason_keeps_it_away(
     quiet.rmmod(e1000.name)
 
 
+@pytest.mark.thorough
 @pytest.mark.klog_allow(r"Driver 'pcieport' is already registered", reason="the driver has that name on purpose")
 def test_a_module_whose_driver_is_not_registered_is_told_that_it_goes(vm: r4l.VM, kernel: Kernel) -> None:
     vm.put(Module(FIXTURES / "clash").build(kernel).path, "/tmp/clash.ko")
@@ -223,6 +224,7 @@ def test_a_module_whose_driver_is_not_registered_is_told_that_it_goes(vm: r4l.VM
     assert said == ["load", "unloaded"] * (len(said) // 2)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=[], extra=("-device", "nvme,serial=1"), snapshot=False)
 def test_the_interrupt_of_a_device_is_requested_once(vm: r4l.VM, kernel: Kernel) -> None:
     """The kernel would free the vectors of the first request when the second one fails."""

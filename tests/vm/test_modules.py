@@ -120,6 +120,7 @@ def test_an_unchanged_module_is_not_built_again(kernel: Kernel, e1000: BuiltModu
     assert Module(resources.rust("drivers/e1000")).build(kernel).path.stat().st_mtime_ns == before
 
 
+@pytest.mark.thorough
 def test_a_changed_source_is_built_though_the_clock_was_set_back(kernel: Kernel, tmp_path: Path) -> None:
     folder = tmp_path / "hello"
     shutil.copytree(resources.rust("drivers") / "hello", folder)
@@ -214,6 +215,7 @@ def test_a_parameter_may_have_spaces_and_a_module_may_be_compressed(kernel: Kern
         assert "hello" in vm.run("cat /proc/modules").stdout
 
 
+@pytest.mark.thorough
 def test_a_module_follows_a_header_outside(kernel: Kernel, tmp_path: Path) -> None:
     """Regression: make compares times, and one that was replaced by an older one was as old as before to it."""
     folder, header = tmp_path / "repo/mod", tmp_path / "repo/inc/v.h"

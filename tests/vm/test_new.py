@@ -59,7 +59,7 @@ def own_tests(folder: Path, kernel: Kernel, *arguments: str) -> subprocess.Compl
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 
-@thorough_but_for("hello", "chrdev", "pci")
+@thorough_but_for("hello", "pci")
 def test_its_own_tests_pass(folder: Path, kernel: Kernel) -> None:
     before = sorted(folder.rglob("*"))
     done = own_tests(folder, kernel)

@@ -141,6 +141,7 @@ def test_unplugged_plugged_in_and_pulled_out_under_a_driver(vm: VM, device: Edu,
     assert vm.run(f"cat /sys/bus/pci/devices/{other.address}/vendor").stdout == "0x1234\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(devices=[Edu, Edu])
 def test_two_devices_of_a_model_and_a_reset_of_the_machine(
     vm: VM, devices: list[Device], edu_check: BuiltModule

@@ -253,6 +253,7 @@ def test_hello(vm, number):
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_a_module_built_anew_gets_into_a_restored_guest(own_folder: Path) -> None:
     test = "def test_x(vm, module, klog):\n    vm.insmod(module)\n    klog.wait_for({word!r})\n    assert vm.restored\n"
     assert "1 passed" in run(own_folder, test.format(word="Hello, world")).stdout

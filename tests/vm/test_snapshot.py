@@ -147,6 +147,7 @@ def with_hello(vm: VM, hello: BuiltModule) -> None:
     vm.insmod(hello)
 
 
+@pytest.mark.thorough
 def test_a_preparation_is_kept_and_made_anew_when_its_module_changes(
     kernel: Kernel, hello: BuiltModule, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_panic_that_does_not_end_the_machine_is_no_time_out(kernel: Kernel, tm
     assert "/bin/false, ended with exit code 1" in error.cause
 
 
+@pytest.mark.thorough
 def test_init_that_starts_no_agent(kernel: Kernel, tmp_path: Path) -> None:
     error = boot(kernel, tmp_path, append="rdinit=/bin/sleep -- 1000", silence=3.0)
     assert type(error) is NoAgent

@@ -103,6 +103,7 @@ def test_clean_run_leaves_nothing_and_a_failed_one_its_logs(kernel: Kernel) -> N
     home.remove(failed)
 
 
+@pytest.mark.thorough
 def test_vm_outlives_the_thread_that_started_it(kernel: Kernel) -> None:
     vm = VM(kernel)
     thread = threading.Thread(target=vm.start)

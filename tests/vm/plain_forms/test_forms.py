@@ -26,7 +26,7 @@ SHAPES: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[2] / "fixtures/makefiles.toml").read_text(encoding="utf-8")
 )
 """Folders in the shapes of public modules."""
-AT_ONCE = ["PWD", "wildcard", "cat", "include", "objects beside", "host program", "two levels up"]
+AT_ONCE = ["PWD", "wildcard", "include", "objects beside"]
 """Of the forms those that the short tests look at."""
 
 
@@ -65,7 +65,7 @@ def test_plain_make_builds_the_same_and_harms_nothing(kernel: Kernel, place: Pat
     assert linked(again) == parts
 
 
-SOME_SHAPES = ["wifi-vendor", "laptop", "header-of-the-outer-pass"]
+SOME_SHAPES = ["wifi-vendor", "laptop"]
 """Of the shapes those that the short tests look at."""
 
 

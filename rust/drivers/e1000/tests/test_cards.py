@@ -162,6 +162,7 @@ def test_the_table_has_all_cards_for_copper(module: r4l.BuiltModule) -> None:
         assert found == COPPER
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["python:e1000-82544gc"])
 def test_the_eeprom_of_the_oldest_is_read_and_written_by_its_pins(
     online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str
@@ -221,6 +222,7 @@ def test_the_oldest_on_pci_x_gets_no_descriptor_that_ends_in_a_first_half(
     assert all(ends)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["python:e1000-82545em"])
 def test_on_pci_x_a_frame_begins_with_a_small_descriptor(
     vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str, monkeypatch: pytest.MonkeyPatch
@@ -270,6 +272,7 @@ def test_a_card_reads_no_more_at_once_than_it_can_store(
     interface.ping(gateway, count=1)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["python:e1000-82544gc"], modules=["8021q"])
 def test_the_oldest_keeps_the_words_before_those_that_are_changed(
     vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, relay: Path, gateway: str

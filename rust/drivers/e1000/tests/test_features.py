@@ -99,6 +99,7 @@ def test_a_vlan_with_the_cards_tags_and_with_the_kernels(
         interface.ping(gateway, count=1)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["e1000"], modules=["8021q"])
 def test_only_frames_of_the_vlans_that_are_there_are_received(
     online: r4l.VM, wire: Wire, register: Register, interface: Interface, hear: Hear, gateway: str

@@ -62,6 +62,7 @@ def test_the_cable_is_pulled_and_plugged(online: r4l.VM, interface: Interface, g
 OTHER_NETWORK = {"net": "10.1.2.0/24", "host": "10.1.2.2", "dns": "10.1.2.3", "dhcpstart": "10.1.2.15"}
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["e1000", Nic("e1000", options=OTHER_NETWORK)])
 def test_two_cards_work_at_once(loaded: r4l.VM) -> None:
     for index, network in enumerate(("10.0.2", "10.1.2")):

@@ -211,6 +211,7 @@ def test_pauses_of_one_direction(
     assert register(CTRL) & (RFCE | TFCE) == bits
 
 
+@pytest.mark.thorough
 def test_pauses_are_negotiated_anew_when_the_link_flaps(
     card: E1000,
     ethtool: Ethtool,
@@ -235,6 +236,7 @@ def test_pauses_are_negotiated_anew_when_the_link_flaps(
     interface.ping(gateway, count=1)
 
 
+@pytest.mark.thorough
 def test_pauses_are_agreed_on_although_the_phy_did_not_answer_once(
     card: E1000,
     online: r4l.VM,

@@ -50,6 +50,7 @@ def test_rings_get_other_sizes_while_the_interface_is_up(
     interface.ping(gateway, count=1)
 
 
+@pytest.mark.thorough
 def test_small_rings_go_round(online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str) -> None:
     ethtool.set_rings(128, 128)
     interface.wait_for_carrier()
