@@ -79,7 +79,9 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     for name, machine, what in rows:
         click.echo(f"{name:<{width}}  {machine:<7}  {what}")
     for name, machine, why in stale:
-        click.echo(f"{name:<{width}}  {machine:<7}  stale: {why}; --kernel {name} builds it again")
+        again = own.can_be_built_again(name, machine)
+        remedy = f"--kernel {name} builds it again" if again else f"r4l clean --kernel {name} removes it"
+        click.echo(f"{name:<{width}}  {machine:<7}  stale: {why}; {remedy}")
 
 
 def _from(suite: str, release: str) -> str:
@@ -108,9 +110,10 @@ def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page:
         stale = own.all_stale(made) if made else []
         called = (wanted, architecture(arch).name)
         why = next((f": {why}" for known, machine, why in stale if (known, machine) == called), "")
-        raise EnvironmentFault(
-            f"the kernel {wanted} is not ready{why}", f"run `r4l setup --kernel {wanted} --arch {arch}`"
-        )
+        remedy = f"run `r4l setup --kernel {wanted} --arch {arch}`"
+        if not own.can_be_built_again(*called):
+            remedy = f"bring the folder back, or remove the kernel with `r4l clean --kernel {wanted}`"
+        raise EnvironmentFault(f"the kernel {wanted} is not ready{why}", remedy)
     if kdir:
         click.echo(str(kernel.build))
         return

@@ -222,6 +222,12 @@ def recorded(name: str, arch: str) -> Recipe | None:
     return _recorded(data) if data else None
 
 
+def can_be_built_again(name: str, arch: str) -> bool:
+    """Return False if the source of the kernel of that name was a folder of the user's and is gone."""
+    recipe = recorded(name, arch)
+    return recipe is None or recipe.source.is_dir() or recipe.source.is_relative_to(home.home())
+
+
 def _recorded(data: Mapping[str, Any]) -> Recipe | None:
     # Old manifests lack the key `fragments`; a kernel with the name of its profile has none.
     fragments = data.get("fragments", [] if data.get("profile") == data["name"] else None)

@@ -123,6 +123,20 @@ class _Unpacked:
         return data
 
 
+class _Begun:
+    """Stream of which the first bytes have been read to see what they are."""
+
+    def __init__(self, start: bytes, rest: _Unpacked) -> None:
+        self._start, self._rest = start, rest
+
+    def read(self, size: int) -> bytes:
+        """Return bytes, `size` at most; none at the end."""
+        if not self._start:
+            return self._rest.read(size)
+        data, self._start = self._start[:size], self._start[size:]
+        return data
+
+
 class _Parted:
     """Stream of JSON that is one line, with a line for each object of its list."""
 
@@ -154,6 +168,18 @@ def _encoding(start: bytes) -> str | None:
     return ("utf-16-le" if not any(odd) else "utf-16-be") if all(even) or all(odd) else None
 
 
+def _plain(stream: Any, start: bytes) -> IO[bytes]:
+    """Return a stream of lines in UTF-8.
+
+    Args:
+        stream: the stream that is read.
+        start: its first bytes, which it still returns.
+    """
+    if encoding := _encoding(start):
+        return cast(IO[bytes], codecs.EncodedFile(stream, "utf-8", encoding, "replace"))
+    return cast(IO[bytes], _Parted(stream) if _LIST.match(start) else stream)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a log, decompressing it if its first bytes are those of gzip, xz, bzip2 or zstd.
@@ -175,10 +201,8 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         if start.startswith(magic):
             raise UsageError(f"{name} is compressed in a way that r4l does not know", f"{program} FILE | r4l log")
     if unpack := next((each for magic, each in _UNPACK if magic.match(start)), None):
-        yield cast(IO[bytes], _Unpacked(unpack(buffered), name))
-    elif encoding := _encoding(start):
-        yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", encoding, "replace"))
-    elif _LIST.match(start):
-        yield cast(IO[bytes], _Parted(buffered))
+        content = _Unpacked(unpack(buffered), name)
+        first = content.read(io.DEFAULT_BUFFER_SIZE)
+        yield _plain(_Begun(first, content), first[:_LOOK])
     else:
-        yield buffered
+        yield _plain(buffered, start)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import time
 import tracemalloc
@@ -51,6 +52,25 @@ def test_logs_of_another_encoding(tmp_path: Path, encoding: str) -> None:
 
 PACKERS = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstandard.compress}
 packers = pytest.mark.parametrize("pack", PACKERS.values(), ids=list(PACKERS))
+
+
+@packers
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_packed_log_of_another_encoding(tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    """Regression: PowerShell's `dmesg > file`, packed, was "no complaint"."""
+    lines = [f"[    1.{number:06}] {text}" for number, text in enumerate(OOPS)]
+    (tmp_path / "log").write_bytes(pack("\n".join([*lines, "", "é" * 20_000]).encode(encoding)))
+    (splat,) = read_packed(tmp_path / "log")
+    assert (splat.first, splat.last) == (1, len(lines))
+
+
+@packers
+def test_a_packed_list_of_messages(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    messages = [{"pri": 4, "time": 1.0, "msg": text} for text in OOPS]
+    (tmp_path / "log").write_bytes(pack(json.dumps({"dmesg": messages}, separators=(",", ":")).encode()))
+    assert len(read_packed(tmp_path / "log")) == 1
+
+
 NUMBERED = "".join(f"[{number:5}.000000] usb 1-{number}: {number**9}\n" for number in range(50_000))
 
 

@@ -146,6 +146,9 @@ def test_a_kernel_whose_source_has_gone(debian: Debian, tmp_path: Path) -> None:
     done = CliRunner().invoke(kernel_command, ["show", "minimal"])
     assert isinstance(done.exception, EnvironmentFault)
     assert f"not ready: its source {gone} is gone" in done.exception.cause
+    assert "r4l clean --kernel minimal" in done.exception.remedy
+    listed = CliRunner().invoke(kernel_command, ["list"]).output
+    assert f"stale: its source {gone} is gone; r4l clean --kernel minimal removes it\n" in listed
     gone.mkdir()
     assert own.ready("minimal", "x86_64", toolchain)
 
