@@ -79,7 +79,7 @@ def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
     assert "private.rs:" in done.stdout, "who calls it: the kit"
     assert re.search(r"^self = 0x[0-9a-f]+$", done.stdout, re.MULTILINE)
     assert "type = *mut main::nic::Nic" in done.stdout
-    assert "1 packets received" in done.stdout, "the guest works"
+    assert "1 packets received" in done.stdout, f"the guest does not work: {done.stdout}{done.stderr}"
 
 
 @pytest.mark.thorough
