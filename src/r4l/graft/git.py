@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from email.header import Header
 from email.utils import formatdate
 from pathlib import Path
@@ -122,25 +123,22 @@ def patch_head(message: str, author: tuple[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def identity(tree: Path) -> tuple[str, str] | None:
+def identity(tree: Path, *, guessed: bool = True) -> tuple[str, str] | None:
     """Return the user's name and address as git has them in a tree; None if git is missing or does not know both.
+
+    Args:
+        guessed: take those of the login and the host, too, which git takes where it has not been told.
 
     Raises:
         UsageError: the name or the address is not UTF-8.
     """
     if not shutil.which("git"):
         return None
-    done = _git(tree, "var", "GIT_AUTHOR_IDENT", check=False)
+    settings = () if guessed else ("-c", "user.useConfigOnly=true")
+    done = _git(tree, "var", "GIT_AUTHOR_IDENT", check=False, settings=settings)
     match = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", done.stdout.strip())
-    return author_of(match) if done.returncode == 0 and match else None
-
-
-def author_of(match: re.Match[str]) -> tuple[str, str]:
-    """Return the name and the address that git said.
-
-    Raises:
-        UsageError: one of them is not UTF-8.
-    """
+    if done.returncode != 0 or not match:
+        return None
     try:
         match[0].encode()
     except UnicodeEncodeError as error:
@@ -161,14 +159,16 @@ def login() -> tuple[str, str]:
     return name, f"{name}@localhost"
 
 
-def _git(tree: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def _git(
+    tree: Path, *arguments: str, check: bool = True, settings: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     if not shutil.which("git"):
         raise EnvironmentFault("git is not installed", "apt-get install git, or use --patch FILE")
     # Errors of git are told apart by their words; those of the user's hooks are for the user.
     language = {} if arguments[0] == "commit" else {"LC_ALL": "C"}
     done = subprocess.run(
         # A stranger's tree may name a program there, which each of these commands would run.
-        ["git", "-c", "core.fsmonitor=false", "-C", str(tree), *arguments],
+        ["git", "-c", "core.fsmonitor=false", *settings, "-C", str(tree), *arguments],
         capture_output=True,
         text=True,
         check=False,

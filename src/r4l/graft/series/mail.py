@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -39,14 +38,13 @@ def identity(tree: Path) -> tuple[str, str]:
     """
     if not shutil.which("git"):
         raise EnvironmentFault("git is not installed", "apt-get install git")
-    said = _git(tree, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT", check=False)
-    match = re.match(r"(.+) <(.+)> \d+ [+-]\d+$", said.strip())
-    if match is None:
+    found = git.identity(tree, guessed=False)
+    if found is None:
         raise UsageError(
             "git knows no name and address to sign the patches with",
             'git config --global user.name "Your Name"; git config --global user.email you@example.org',
         )
-    return git.author_of(match)
+    return found
 
 
 def write(source: Path, mails: list[Mail], cover: tuple[str, str], author: tuple[str, str], work: Path) -> list[Path]:
@@ -96,7 +94,7 @@ def put(folder: Path, path: str, text: str) -> Path:
     return file
 
 
-def _git(folder: Path, *arguments: str, check: bool = True) -> str:
+def _git(folder: Path, *arguments: str) -> str:
     # The user's own hooks, templates and settings of format-patch have no say in the series, nor has an identity in
     # the environment: author and committer are one.
     bare = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -107,10 +105,10 @@ def _git(folder: Path, *arguments: str, check: bool = True) -> str:
         text=True,
         check=False,
         encoding="utf-8",
-        errors="replace" if check else "surrogateescape",
-        env=own if check else git.environment(),
+        errors="replace",
+        env=own,
     )
-    if check and done.returncode != 0:
+    if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         raise EnvironmentFault(f"git failed: {said[-1]}", "do what git asks for", detail="\n".join(said))
-    return done.stdout if done.returncode == 0 else ""
+    return done.stdout
