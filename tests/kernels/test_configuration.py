@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
 FRAGMENT = """\
 # a driver as a module, and an option that x86 cannot have
-CONFIG_DUMMY=m
+CONFIG_BONDING=m
 CONFIG_KASAN_SW_TAGS=y
 """
 
@@ -39,16 +39,16 @@ def samples(minimal: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.row("A3")
 def test_y_m_and_n(minimal: Kernel, samples: dict[str, object]) -> None:
     kernel = Kernel.get("test-samples")
-    assert (kernel.config["CONFIG_VIRTIO_NET"], kernel.config["CONFIG_DUMMY"]) == ("y", "m")
+    assert (kernel.config["CONFIG_VIRTIO_NET"], kernel.config["CONFIG_BONDING"]) == ("y", "m")
     assert "CONFIG_KASAN_SW_TAGS" not in kernel.config
-    assert "CONFIG_DUMMY" not in minimal.config
+    assert "CONFIG_BONDING" not in minimal.config
     built = {path.name for path in kernel.modules.rglob("*.ko")}
-    assert "dummy.ko" in built
+    assert "bonding.ko" in built
     assert "virtio_net.ko" not in built
-    with VM(kernel, modules=["dummy"]) as vm:
+    with VM(kernel, modules=["bonding"]) as vm:
         assert vm.run("ls /sys/class/net").stdout.split() == ["lo"]
-        vm.run("modprobe dummy numdummies=1", check=True)
-        assert "dummy0" in vm.run("ls /sys/class/net").stdout
+        vm.run("modprobe bonding max_bonds=1", check=True)
+        assert "bond0" in vm.run("ls /sys/class/net").stdout
 
 
 @pytest.mark.row("A3")
