@@ -180,6 +180,22 @@ def _plain(stream: Any, start: bytes) -> IO[bytes]:
     return cast(IO[bytes], _Parted(stream) if _LIST.match(start) else stream)
 
 
+class _Content:
+    """Stream of a compressed log's content in UTF-8. Its encoding is looked for at the first read: a pipe may have
+    nothing yet."""
+
+    def __init__(self, packed: _Unpacked) -> None:
+        self._packed = packed
+        self._stream: IO[bytes] | None = None
+
+    def read(self, size: int) -> bytes:
+        """Return bytes; none at the end. Raises what `_Unpacked.read` raises."""
+        if self._stream is None:
+            start = self._packed.read(io.DEFAULT_BUFFER_SIZE)
+            self._stream = _plain(_Begun(start, self._packed), start[:_LOOK])
+        return self._stream.read(size)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a log, decompressing it if its first bytes are those of gzip, xz, bzip2 or zstd.
@@ -201,8 +217,6 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         if start.startswith(magic):
             raise UsageError(f"{name} is compressed in a way that r4l does not know", f"{program} FILE | r4l log")
     if unpack := next((each for magic, each in _UNPACK if magic.match(start)), None):
-        content = _Unpacked(unpack(buffered), name)
-        first = content.read(io.DEFAULT_BUFFER_SIZE)
-        yield _plain(_Begun(first, content), first[:_LOOK])
+        yield cast(IO[bytes], _Content(_Unpacked(unpack(buffered), name)))
     else:
         yield _plain(buffered, start)
