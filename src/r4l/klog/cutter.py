@@ -224,6 +224,8 @@ class SplatCutter:
             return self._preamble(current)
         if current.torn and not current.kind and kind == "panic":
             return True
+        if current.kind in kinds.WARNS and kind and current.records[-1].text.strip() == kinds.CUT_HERE:
+            return kind == current.kind
         if current.tentative and (kind or current.strangers >= DOUBT):
             return False
         if current.kind in kinds.PREFIX:
@@ -258,9 +260,11 @@ class SplatCutter:
         return not any(kinds.EVIDENCE.match(record.text.strip()) for record in current.records)
 
     def _preamble(self, current: _Open) -> bool:
-        """True if the open splat holds only the few lines that precede a BUG or WARNING, such as a Rust panic's
-        message."""
-        if current.ended or current.traced or len(current.records) > PREAMBLE:
+        """True if the open splat holds only what precedes a BUG or WARNING: the few lines of a Rust panic's message, or
+        a report that a WARNING ends."""
+        if current.ended or current.traced:
+            return False
+        if len(current.records) > PREAMBLE and current.kind not in kinds.WARNS:
             return False
         return not any(record.text.strip() == kinds.CUT_HERE for record in current.records)
 

@@ -10,7 +10,21 @@ from functools import lru_cache
 
 from r4l import resources
 
-_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare", "chained", "met")
+_FLAGS = (
+    "weak",
+    "tentative",
+    "outer",
+    "deep",
+    "single",
+    "ruled",
+    "wide",
+    "merges",
+    "alone",
+    "bare",
+    "chained",
+    "met",
+    "warns",
+)
 _KIND = {
     "name": str,  # A kind may have several rows.
     "patterns": [str],
@@ -84,6 +98,8 @@ WIDE = _named("wide")
 ALONE = _named("alone")
 BARE = _named("bare")
 CHAINED = _named("chained")
+WARNS = _named("warns")
+"""Kinds whose complaints end with a WARN()."""
 SECTIONED = _named("ruled") | _named("wide")
 """Kinds that continue after their first call trace."""
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}

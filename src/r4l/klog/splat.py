@@ -184,13 +184,17 @@ class Splat(VerdictError):
     def _said(self, words: re.Pattern[str]) -> list[StackFrame]:
         """Return the functions that a pattern finds in the first line that it matches; those in the trace as there."""
         match = next((found for text in self.lines if (found := words.search(text))), None)
-        names = [name for name in match.groupdict().values() if name] if match else []
+        if match is None:
+            return []
+        groups = match.groupdict()
+        module = groups.pop("module", None)
         return [
             next(
                 (frame for frame in self.trace if frame.raw == name),
-                StackFrame(demangle_text(name), 0, 0, None, True, name),
+                StackFrame(demangle_text(name), 0, 0, module, True, name),
             )
-            for name in names
+            for name in groups.values()
+            if name
         ]
 
     @property

@@ -229,6 +229,55 @@ def test_reports_whose_trace_has_no_heading(kind: str) -> None:
     assert [(splat.splat_kind, splat.headline) for splat in several] == [(kind, BARE[kind])] * 3
 
 
+def slab(count: int) -> list[str]:
+    """Report of an object with a number of lines, up to its trace."""
+    return [
+        "=" * 77,
+        "BUG kmalloc-4k (Tainted: G           O      ): Right Redzone overwritten",
+        "-" * 77,
+        "",
+        "0xffff888103e2b040-0xffff888103e2b043 @offset=64. First byte 0x41 instead of 0xcc",
+        "Allocated in widget_alloc+0x2b/0x50 age=12 cpu=1 pid=812",
+        " widget_alloc+0x2b/0x50",
+        "Slab 0xffffea00040f8ac0 objects=32 used=30 fp=0xffff888103e2b100 flags=0x200(workingset|node=0|zone=2)",
+        *["Object   ffff888103e2b000: 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b 6b  kkkkkkkkkkkkkkkk"] * count,
+    ]
+
+
+@pytest.mark.parametrize("count", [4, 64, 256])
+def test_an_object_of_many_lines_does_not_end_its_report(count: int) -> None:
+    trace = [
+        "CPU: 1 UID: 0 PID: 812 Comm: prog Not tainted 6.13.0 #1",
+        "Call Trace:",
+        " kfree+0x1/0x2",
+        " widget_free+0x1/0x2",
+    ]
+    (splat,) = read(*slab(count), *trace)
+    assert (splat.splat_kind, symbols([splat])) == ("slab", ["widget_free"])
+
+
+def test_another_warning_is_no_end_of_a_slabs_report() -> None:
+    found = read(*slab(4), *WARNING)
+    assert [splat.splat_kind for splat in found] == ["slab", "warning"]
+
+
+def test_the_counters_of_a_group_are_part_of_the_report_of_its_memory() -> None:
+    (splat,) = read(
+        "prog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        "Call Trace:",
+        " <TASK>",
+        " __mem_cgroup_charge+0x1/0x2",
+        " widget_fill+0x1/0x2",
+        " </TASK>",
+        "memory: usage 102400kB, limit 102400kB, failcnt 812",
+        "Memory cgroup stats for /system.slice/docker-1.scope:",
+        *[f"counter_{letter} 104857600" for letter in "abcdefghijklmnopqrst"],
+        "Tasks state (memory values in pages):",
+        "Memory cgroup out of memory: Killed process 812 (prog) total-vm:4000kB, anon-rss:40kB",
+    )
+    assert (splat.last, symbols([splat])) == (30, ["widget_fill"])
+
+
 @pytest.mark.parametrize("name", TRACES)
 def test_traces_of_many_shapes(name: str) -> None:
     (splat,) = read(*(f"[    1.000000] {line}" for line in TRACES[name]["log"].splitlines()))
