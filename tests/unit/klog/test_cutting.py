@@ -229,6 +229,24 @@ def test_reports_whose_trace_has_no_heading(kind: str) -> None:
     assert [(splat.splat_kind, splat.headline) for splat in several] == [(kind, BARE[kind])] * 3
 
 
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("page-state", "BUG: Bad rss-counter state mm:ffff888 type:MM_ANONPAGES val:1 Comm:prog Pid:7"),
+        ("netdev-leak", "unregister_netdevice: waiting for eth0 to become free. Usage count = 2"),
+        ("page-pool-leak", "page_pool_release_retry() stalled pool shutdown: id 4, 2 inflight 60 sec"),
+        ("oom", "Out of memory: Killed process 812 (prog) total-vm:4000kB, anon-rss:40kB"),
+        ("tx-timeout", "e1000 0000:00:03.0 eth0: NETDEV WATCHDOG: CPU: 3: transmit queue 0 timed out 5120 ms"),
+        ("dma-api", "DMA-API: e1000 0000:00:03.0: device driver has pending DMA allocations [count=2]"),
+    ],
+)
+def test_a_complaint_of_one_line_does_not_hide_the_one_after_it(kind: str, line: str) -> None:
+    for report, other in ((OOPS, "oops"), (WARNING[1:], "warning"), (WARNING, "warning")):
+        found = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([line, *report])))
+        assert [splat.splat_kind for splat in found] == [kind, other]
+        assert [splat.fatal for splat in found] == [False, other == "oops"]
+
+
 def slab(count: int) -> list[str]:
     """Report of an object with a number of lines, up to its trace."""
     return [
