@@ -8,6 +8,7 @@ stranger: the file can name no file of this computer for QEMU to open, and no Py
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from r4l import tables, user_tables
 from r4l.arch import architecture
 from r4l.errors import UsageError
+from r4l.paths import followed
 
 FILE = "r4l.toml"
 SHARED_FILE = "pyproject.toml"
@@ -41,6 +43,8 @@ SHAPE = {
     "config?": {"*": object},
 }
 MACHINE_KEYS = tuple(key.rstrip("?") for key in MACHINE)
+NAMES_A_FILE = re.compile(r"/|\\u002f|\.py:", re.IGNORECASE)
+"""Part of a device or a card that names a file: a slash, also as JSON may write one, or the file of a model."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class Settings:
         Raises:
             UsageError: the file cannot be read, or says what it cannot say.
         """
-        start = folder.absolute()
+        # The parents of a path with `..` are not those of its folder.
+        start = followed(folder) if ".." in folder.parts else folder.absolute()
         for place in (start, *start.parents):
             if place in (Path.home(), Path(place.anchor)):
                 break
@@ -149,7 +154,7 @@ def _nearest(unknown: tables.UnknownKey) -> str:
 
 
 def _check_values(machine: Mapping[str, Any], file: Path) -> None:
-    """Refuse numbers that make no machine, and devices that would reach this computer's files.
+    """Refuse numbers that make no machine, and devices and cards that would reach this computer's files.
 
     Raises:
         UsageError: there is one.
@@ -157,11 +162,12 @@ def _check_values(machine: Mapping[str, Any], file: Path) -> None:
     for key, least in (("memory", 1), ("cpus", 1), ("nics", 0)):
         if machine.get(key, least) < least:
             raise UsageError(f"{file}: machine.{key} is {machine[key]}", f"give at least {least}")
-    for spec in machine.get("devices", ()):
-        if "/" in spec or ".py:" in spec:
+    parts = [("device", "--device", spec) for spec in machine.get("devices", ())]
+    for what, option, spec in [*parts, ("card", "--nic-model", machine.get("nic_model", ""))]:
+        if NAMES_A_FILE.search(spec):
             raise UsageError(
-                f"{file}: the device {spec!r} names a file of this computer, which a project file cannot",
-                "give it on the command line, with --device, or in a test's marker",
+                f"{file}: the {what} {spec!r} names a file of this computer, which a project file cannot",
+                f"give it on the command line, with {option}, or in a test's marker",
             )
 
 

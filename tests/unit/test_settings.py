@@ -97,6 +97,21 @@ def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder
     assert Settings.near(home / "below") == Settings()
 
 
+def test_the_folders_above_are_those_of_the_folder_and_not_of_the_path_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: `r4l run ../two` in `one` took the project file of `one`."""
+    for name in ("one", "two", "far/below"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "one/r4l.toml").write_text("arch = 'arm64'\n")
+    (tmp_path / "far/r4l.toml").write_text("arch = 'riscv64'\n")
+    (tmp_path / "one/link").symlink_to(tmp_path / "far/below")
+    monkeypatch.chdir(tmp_path / "one")
+    assert Settings.near(Path("../two")) == Settings()
+    assert Settings.near(Path("link/..")).arch == "riscv64"
+    assert Settings.near(Path("link")).arch == "arm64"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -122,6 +137,12 @@ def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder
         ("kernel = ", ["is not TOML"]),
         ("[machine]\ndevices = ['nvme,romfile=/etc/shadow']", ["names a file of this computer"]),
         ("[machine]\ndevices = ['model.py:Evil']", ["names a file of this computer"]),
+        (
+            """[machine]\ndevices = ['{"driver": "nvme", "romfile": "\\u002fetc\\u002Fshadow"}']""",
+            ["names a file of this computer"],
+        ),
+        ("[machine]\nnic_model = 'model.py:Evil'", ["the card 'model.py:Evil' names a file", "--nic-model"]),
+        ("[machine]\nnic_model = './model.py:Evil'", ["names a file of this computer"]),
     ],
 )
 def test_what_it_cannot_say_is_refused(text: str, words: list[str], tmp_path: Path) -> None:
