@@ -37,6 +37,8 @@ SMALLEST, LARGEST = 60, 65536
 """Bytes of a frame without FCS: the shortest of IEEE 802.3, and more than any card takes."""
 BATCH = 64
 """Frames read in one go, so that both directions get their turn."""
+SHOWN = 20
+"""Frames that the error for a missing one lists."""
 
 Delayed = tuple[float, int, bytes]
 """Due time (monotonic seconds), sequence number, frame."""
@@ -116,22 +118,28 @@ class Wire(Cable, Impaired):
 
         Args:
             what: a scapy layer (`ARP`), or a function that is true for a packet; None matches any frame.
-            timeout: seconds.
+            timeout: seconds. Frames that came in this time count even if they are dissected later.
 
         Raises:
             GuestTimeout: no frame matched; the error lists the frames that came.
         """
         until = time.monotonic() + timeout
-        others: list[str] = []
-        while True:
+        others: deque[str] = deque(maxlen=SHOWN)
+        # A guest may send frames faster than they are dissected: those that come later would be looked at for ever.
+        left: int | None = None
+        while left != 0:
+            if left is None and time.monotonic() >= until:
+                left = len(self._unseen)
             packet = self._next(until)
             if packet is None:
-                detail = "\n".join(others[-20:]) or "the guest sent no frame at all"
-                raise GuestTimeout(f"no matching frame came from the guest within {timeout:g} s", detail=detail)
+                break
+            left = left and left - 1
             dissected = packet.scapy()
             if _fits(dissected, what):
                 return dissected
             others.append(dissected.summary())
+        detail = "\n".join(others) or "the guest sent no frame at all"
+        raise GuestTimeout(f"no matching frame came from the guest within {timeout:g} s", detail=detail)
 
     def sniff(self, what: What | None = None) -> list[ScapyPacket]:
         """Return the guest's unseen frames that match, without waiting for more. See `expect`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,29 @@ def test_what_did_not_come_says_what_came(wire: Wire, card: socket.socket) -> No
     card.send(PING)
     with pytest.raises(GuestTimeout, match=r"ICMP 10\.0\.2\.15 > 10\.0\.2\.2 echo-request"):
         wire.expect(ARP, timeout=0.2)
+
+
+def test_a_guest_that_sends_faster_than_frames_are_dissected_is_not_waited_for(wire: Wire, card: socket.socket) -> None:
+    """Regression: the time-out came when the guest was silent, hours later."""
+    wire.peer = None
+    over = threading.Event()
+
+    def flood() -> None:
+        while not over.is_set():
+            card.send(frame(1))
+
+    guest = threading.Thread(target=flood)
+    guest.start()
+    # Far more than the frames that are there after a fifth of a second take.
+    late = threading.Timer(20, over.set)
+    late.start()
+    with pytest.raises(GuestTimeout, match=r"within 0\.2 s"):
+        wire.expect(ARP, timeout=0.2)
+    in_time = not over.is_set()
+    over.set()
+    late.cancel()
+    guest.join()
+    assert in_time
 
 
 def test_sniff_takes_what_is_there(wire: Wire, card: socket.socket) -> None:
