@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import math
 import os
 import shlex
 import tempfile
@@ -47,6 +48,20 @@ def complete_kernel(_context: click.Context, _option: click.Parameter, begun: st
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LONGEST = 1e9
+"""Seconds, thirty years, from which a time-out is none: the system's clocks do not take all numbers."""
+
+
+class Seconds(click.FloatRange):
+    """Seconds; `nan`, which no comparison ever ends, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds of a text."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
 
 def kernel_option(function: F) -> F:
     """Add `--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
@@ -66,7 +81,7 @@ def on_option(function: F) -> F:
     wait = click.option(
         "--wait",
         "patience",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(min=0, min_open=True),
         default=PATIENCE,
         show_default=True,
         metavar="SECONDS",
@@ -361,8 +376,12 @@ def _describe(context: click.Context, _option: click.Parameter, specs: tuple[str
 
 
 def timeout_option(text: str) -> Callable[[F], F]:
-    """Return the option `--timeout SECONDS`, where 0 is no limit."""
-    return click.option("--timeout", type=click.FloatRange(min=0), default=300.0, show_default=True, help=text)
+    """Return the option `--timeout SECONDS`, where 0 is no limit, as the command gets it for `inf`, too."""
+
+    def finite(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
+        return seconds if seconds < LONGEST else 0.0
+
+    return click.option("--timeout", type=Seconds(min=0), default=300.0, show_default=True, callback=finite, help=text)
 
 
 def require_writable(path: Path) -> None:

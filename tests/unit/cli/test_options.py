@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from r4l import resources
 from r4l.cli import debug, run
-from r4l.cli.options import require_writable
+from r4l.cli.options import on_option, require_writable, timeout_option
 from r4l.errors import UsageError
 
 
@@ -43,3 +43,26 @@ def test_a_time_before_now_is_refused(command: click.Command) -> None:
     done = CliRunner().invoke(command, [str(resources.rust("drivers/hello")), "--timeout", "-1"])
     assert done.exit_code == 2
     assert "-1.0 is not in the range x>=0" in done.output
+
+
+@click.command()
+@timeout_option("Seconds.")
+@on_option
+def limits(timeout: float, address: str, patience: float) -> None:
+    """Print the seconds."""
+    click.echo(f"{timeout} {patience}")
+
+
+@pytest.mark.parametrize(("word", "seconds"), [("0", 0.0), ("2.5", 2.5), ("inf", 0.0), ("1e300", 0.0), ("1e400", 0.0)])
+def test_a_time_without_end_is_no_limit(word: str, seconds: float) -> None:
+    """Regression: `r4l exec --timeout inf` ended with a bug: the system's waits do not take such a number."""
+    done = CliRunner().invoke(limits, ["--timeout", word])
+    assert done.output.split()[0] == str(seconds)
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--wait"])
+def test_a_time_that_is_no_number_is_refused(option: str) -> None:
+    """Regression: a wait of `nan` seconds never ended, with a processor busy."""
+    done = CliRunner().invoke(limits, [option, "nan"])
+    assert done.exit_code == 2
+    assert "'nan' is not a number of seconds" in done.output
