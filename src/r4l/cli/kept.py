@@ -92,11 +92,9 @@ def join(machine: kept.Kept) -> int:
     """Run a shell in a kept machine; print what the kernel complained of meanwhile; return the exit code."""
     guest = RemoteGuest(machine)
     try:
-        done: Ended | None = on_terminal(guest, machine.shell)
+        done: Ended = on_terminal(guest, machine.shell)
     finally:
         tell_earlier(guest.earlier, machine)
-    if done is None:
-        return 1
     if done.complaint:
         session.tell(done.causes, console_of(machine))
     return _exit_code(done, guest)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from r4l.errors import R4LError, UsageError
+from r4l.errors import UsageError
 from r4l.guest.output import Callback
 from r4l.guest.process import Terminal
 
@@ -86,11 +86,6 @@ SHELL = ("/bin/sh", "-l")
 class Running(Protocol):
     """A command on a terminal."""
 
-    failure: R4LError | None
-
-    def poll(self) -> Any:
-        """Return the result if the command has ended, else None."""
-
     def write(self, data: bytes) -> None:
         """Send what was typed."""
 
@@ -115,13 +110,14 @@ def interactive(guest: Commands, command: Sequence[str] = SHELL) -> int:
 
     Raises:
         UsageError: standard input is no terminal.
+        OSError: the output cannot be shown: its reader is gone, or a disk is full.
     """
-    done = on_terminal(guest, command)
-    return done.exit_code if done else 1
+    code: int = on_terminal(guest, command).exit_code
+    return code
 
 
 def on_terminal(guest: Commands, command: Sequence[str]) -> Any:
-    """Run a command like `interactive`; return its result, as `wait_done` of the guest's commands does, or None."""
+    """Run a command like `interactive`; return its result, as `wait_done` of the guest's commands does."""
     require_terminal()
     source = sys.stdin.fileno()
     out = sys.stdout.fileno()
@@ -134,12 +130,11 @@ def on_terminal(guest: Commands, command: Sequence[str]) -> Any:
     # Output is shown at once and need not be kept.
     with guest.popen(command, terminal=_size(), env=env, on_stdout=show, limit=0) as process:
         with _raw(source), _Window() as window:
-            while process.poll() is None:
+            # Not only a look for its end, which does not come, or is not seen, once the output cannot be shown.
+            while (done := process.wait_done(0)) is None:
                 window.tell(process)
-                if process.failure is not None:
-                    raise process.failure
                 ready, _, _ = select.select([source], [], [], 0.05)
                 if ready:
                     typed = os.read(source, PIECE)
                     process.write(typed or b"\x04")
-        return process.wait_done(5)
+        return done

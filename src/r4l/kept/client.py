@@ -82,19 +82,19 @@ class RemoteProcess:
         threading.Thread(target=guarded(self._read, self._fail), name="r4l-kept-reader", daemon=True).start()
 
     def _read(self) -> None:
-        try:
-            while frame := self._connection.receive():
-                frame_type, payload = frame
-                if frame_type == DONE:
-                    self._end(payload)
-                    return
-                if frame_type == EARLIER:
-                    self._earlier += json.loads(payload)["complaints"]
-                if show := self._to.get(frame_type):
-                    show(payload)
+        while frame := self._connection.receive():
+            frame_type, payload = frame
+            if frame_type == DONE:
+                self._end(payload)
+                break
+            if frame_type == EARLIER:
+                self._earlier += json.loads(payload)["complaints"]
+            if show := self._to.get(frame_type):
+                show(payload)
+        else:
             self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
-        finally:
-            self._over.set()
+        # Not after an exception: `_fail` has to tell of it first.
+        self._over.set()
 
     def _fail(self, error: BaseException) -> None:
         """Have the wait for the end fail: the reader of the output is gone, or no sense can be made of the answer."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +21,9 @@ import pytest
 
 from r4l import home, kept
 from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.guest.shell import on_terminal
 from r4l.kept import client
-from r4l.kept.frames import DONE, EARLIER, HEADER, INPUT, FrameSocket
+from r4l.kept.frames import DONE, EARLIER, HEADER, INPUT, OUTPUT, FrameSocket
 from r4l.kept.frames import REQUEST as ASK
 from r4l.kept.keeper import Keeper, Reports
 from r4l.klog import KernelLog, Splat
@@ -298,6 +301,56 @@ def test_an_answer_without_sense_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(R4LError, match="keeper's answer has failed: JSONDecodeError"):
             process.wait_done(20)
     theirs.close()
+
+
+class Late(client.RemoteProcess):
+    """A command whose reader is slow to tell of its end."""
+
+    def _fail(self, error: BaseException) -> None:
+        time.sleep(0.3)
+        super()._fail(error)
+
+
+def test_a_reader_of_the_output_that_goes_is_no_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: on a busy host the wait was over before its reason was there, and the command counted as late."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(kept, "connect", lambda _: ours)
+
+    def show(_data: bytes) -> None:
+        raise BrokenPipeError
+
+    with Late(cast(Any, None), dict(REQUEST), show, None, []) as process:
+        FrameSocket(theirs).send(OUTPUT, b"y\n")
+        with pytest.raises(BrokenPipeError):
+            process.wait_done(20)
+    theirs.close()
+
+
+def test_a_shell_ends_with_the_reader_of_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: `r4l shell --join | head` stayed for ever, with the terminal in raw mode, where ^C is input."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(kept, "connect", lambda _: ours)
+    ended: list[BaseException] = []
+
+    def enter() -> None:
+        try:
+            on_terminal(client.RemoteGuest(cast(Any, None)), ("/bin/sh",))
+        except OSError as error:
+            ended.append(error)
+
+    terminal, users = os.openpty()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(users, encoding="utf-8") as stdin, os.fdopen(writer, "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        shell = threading.Thread(target=enter, daemon=True)
+        shell.start()
+        FrameSocket(theirs).send(OUTPUT, b"# ")
+        shell.join(20)
+    os.close(terminal)
+    theirs.close()
+    assert [type(error) for error in ended] == [BrokenPipeError]
 
 
 class Unread:
