@@ -26,6 +26,7 @@ from r4l.klog import KernelLog, kinds
 from r4l.klog.kinds import headline as headline_of
 from r4l.klog.prefixes import parse_any_line
 from r4l.klog.records import LineSplitter, parse_kmsg
+from r4l.known import c_changes
 from r4l.module import outer, paths_in
 from r4l.module.diagnose import explain
 from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuild_of, options_of, variables_of
@@ -70,6 +71,7 @@ def _makefile(text: str) -> None:
         outer.does_more(makefile)
         beside(folder, ["Makefile"], [folder])
         unseen(folder, "", "a.h")
+        list(c_changes.makefile_variables(text))
 
 
 def _known(kind: str) -> Callable[[str], object]:

@@ -347,5 +347,6 @@ def makefile_variables(text: str) -> Iterator[tuple[CApiChange, str]]:
     """
     for change in table()["makefile"]:
         for old in change.old:
-            if re.search(rf"^(?!\s*#)(?:.*[\s;])?(?:export\s+)?{old}\s*(?:[:+?]?=)", text, re.MULTILINE):
+            # Of one line each: blanks that may be line ends would be looked at again from every blank line.
+            if re.search(rf"^(?![ \t]*#)(?:.*[ \t;])?{old}[ \t]*[:+?]?=", text, re.MULTILINE):
                 yield change, old
