@@ -57,6 +57,13 @@ def pumped(pattern: re.Pattern[str], size: int) -> Iterator[str]:
             yield ((before + body) * size)[: size - 1] + MISFIT
 
 
+def begun(pattern: re.Pattern[str], size: int) -> Iterator[str]:
+    """Yield the beginnings of a match up to each repetition in an expression: without it, and with it up to a size."""
+    for before, body in dict.fromkeys(_pumps(parser.parse(pattern.pattern, pattern.flags), "")):
+        yield before
+        yield (before + body * size)[:size]
+
+
 def example(pattern: re.Pattern[str]) -> str:
     """Return a text that an expression matches, if its assertions hold there."""
     return _text(parser.parse(pattern.pattern, pattern.flags))

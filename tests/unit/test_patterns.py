@@ -37,6 +37,7 @@ TABLES = ("build", "load", "note")
 """The tables of known failures."""
 SIZE = 20_000
 LONG = 100_000
+OUTPUT = 1 << 17
 BOUND = 2.0
 """Seconds of processor time. A linear reader takes a thousandth of it; one with backtracking exceeds it."""
 
@@ -255,6 +256,23 @@ def test_each_pattern_for_a_compilers_output_is_searched_in_bounded_time() -> No
     rows = (one for table in TABLES for row in known.table(table) for one in row.patterns)
     assert not [one.pattern for one in own if takes_long(one, SIZE // 2)]
     assert not [one.pattern for one in rows if takes_long(one, known.LONGEST_LINE)]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_each_row_is_looked_for_in_a_long_output_in_bounded_time(kind: str) -> None:
+    """Regression: what stands in brackets was searched for up to the output's end, from each line that begins so, and
+    the 40 lines behind a message once for each character of its name."""
+    slow = []
+    for one in dict.fromkeys(one for row in known.table(kind) for one in row.patterns):
+        for begin in pumps.begun(one, known.LONGEST_LINE):
+            text = known.bounded(f"{begin}\n" * (OUTPUT // (len(begin) + 1)))
+            try:
+                with bounded("a search", 0.5):
+                    one.search(text)
+            except AssertionError:
+                slow.append((one.pattern, begin[:80]))
+                break
+    assert slow == []
 
 
 def test_texts_that_are_hard_for_a_pattern() -> None:
