@@ -70,6 +70,9 @@ def command(everything: bool, kernels: tuple[str, ...], images: tuple[str, ...],
     else:
         _show(done, dry_run)
     stuck = [entry for entry in done if entry.state == "in use" and entry.path in {other.path for other in named}]
+    if stuck and as_json:
+        # An error would be a second document.
+        raise SystemExit(EnvironmentFault.exit_code)
     if stuck:
         raise EnvironmentFault(
             f"{stuck[0].name} is in use: {stuck[0].why}", "end that process, and run the command again"

@@ -62,6 +62,9 @@ def command(out: Path | None, as_json: bool) -> None:
     for name in result.files.pcaps:
         click.echo(f"packets: {folder / name}", err=as_json)
     failed = [step for step in result.steps if not step.ok]
+    if failed and as_json:
+        # An error would be a second document.
+        raise SystemExit(VerdictError.exit_code)
     if failed:
         raise VerdictError(
             f"{len(failed)} of {len(result.steps)} steps failed, first {failed[0].row}: {failed[0].seen}",

@@ -88,6 +88,9 @@ def command(
         click.echo(json.dumps(_as_json(files, understood), indent=1))
     else:
         _show(files)
+    if understood and as_json and (understood.names or understood.errors):
+        # An error would be a second document.
+        raise SystemExit(VerdictError.exit_code)
     if understood:
         _judge(understood)
 

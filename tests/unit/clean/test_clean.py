@@ -371,7 +371,7 @@ def test_what_was_named_and_is_in_use_is_an_error(debian: Debian, other: Other) 
     build = own_kernel(Toolchain.get(), home.room("kernels"))
     maker = other(MAKER, "build-minimal-x86_64")
     with pytest.raises(EnvironmentFault, match="minimal-x86_64 is in use: another r4l works on it"):
-        run("--kernel", "minimal")
+        CliRunner().invoke(command, ["--kernel", "minimal"], catch_exceptions=False, standalone_mode=False)
     assert build.is_dir()
     end(maker)
     run("--kernel", "minimal")
