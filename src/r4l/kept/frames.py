@@ -14,8 +14,12 @@ from typing import Any
 HEADER = struct.Struct("<cI")
 PEER = struct.Struct("3i")
 """`struct ucred`: the ids of process, user and group."""
-LARGEST = 1 << 20
-"""Largest payload of a frame in bytes; longer output is split."""
+LARGEST = 16 << 20
+"""Largest payload of a frame in bytes; longer output is split. JSON is one frame: a command of all the words that a
+system takes (2 MiB), or complaints of a kernel, in which each character may be an escape of 12 bytes."""
+
+PIECE = 1 << 20
+"""Bytes that are received in one go."""
 
 REQUEST, INPUT, END_OF_INPUT, SIZE = b"r", b"i", b"e", b"w"
 """Types of frames from a client: JSON of its request; standard input and its end; JSON of a terminal's rows and
@@ -76,16 +80,16 @@ class FrameSocket:
         return pid
 
     def _exactly(self, size: int) -> bytes | None:
-        data = b""
+        data = bytearray()
         while len(data) < size:
             try:
-                piece = self._sock.recv(size - len(data))
+                piece = self._sock.recv(min(size - len(data), PIECE))
             except OSError:
                 return None
             if not piece:
                 return None
             data += piece
-        return data
+        return bytes(data)
 
     def close(self) -> None:
         """End the connection; a `receive` of another thread returns None."""

@@ -217,13 +217,37 @@ def test_a_complaint_while_a_command_runs_is_that_commands() -> None:
     assert heard == [([], []), []]
 
 
-def test_a_long_sentence_of_a_guest_fits_into_a_message() -> None:
+@pytest.mark.parametrize("character", ["x", "é", "\U0001f980"])
+def test_a_long_sentence_of_a_guest_fits_into_a_message(character: str) -> None:
+    """Regression: the escapes of other letters than ASCII's did not, and the client could not read the answer."""
     machine = Kept()
     for number in range(200):
-        machine.complain(number, "x" * 20_000)
+        machine.complain(number, character * 20_000)
         machine.klog.finish()
     told = machine.command()[0]
     assert len(told) == 100
+
+
+def test_the_longest_command_reaches_the_guest() -> None:
+    """Regression: one of more than a mebibyte was cut, and the client heard that the keeper had ended."""
+    words = ["echo", *map(str, range(250_000))]
+    given: list[list[str]] = []
+
+    def popen(command: list[str], **_: object) -> contextlib.AbstractContextManager[Ends]:
+        given.append(command)
+        return contextlib.nullcontext(Ends(lambda: None))
+
+    ours, theirs = socket.socketpair()
+    vm: Any = SimpleNamespace(klog=KernelLog(), popen=popen)
+    keeper_of(vm)._begin(FrameSocket(theirs))
+    ours.settimeout(20)
+    asking = FrameSocket(ours)
+    asking.send_json(ASK, {**REQUEST, "do": "exec", "command": words})
+    answer = asking.receive_json()
+    assert answer
+    assert answer["exit_code"] == 0
+    assert given == [words]
+    asking.close()
 
 
 class Ended:
