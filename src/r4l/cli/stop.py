@@ -8,6 +8,7 @@ import click
 from r4l import kept
 from r4l.cli import session
 from r4l.cli.kept import complete_name, tell_of_lost
+from r4l.errors import UsageError
 from r4l.kept.client import stop
 
 
@@ -22,7 +23,14 @@ def command(name: str | None, everything: bool) -> None:
     """
     code = tell_of_lost() if everything else 0
     for machine in kept.running() if everything else [kept.find(name)]:
-        end = stop(machine)
+        try:
+            end = stop(machine)
+        except UsageError:
+            if not everything:
+                raise
+            # It has ended by itself while others were stopped.
+            code = tell_of_lost() or code
+            continue
         click.echo(f"{machine.name} has ended" + ("" if end.gently else ": its keeper did not answer, and was killed"))
         if end.complaints:
             session.tell(end.complaints, end.log)

@@ -18,8 +18,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from r4l import home, kept
+from r4l.cli import stop as cli_stop
 from r4l.errors import GuestTimeout, R4LError, UsageError
 from r4l.guest.shell import on_terminal
 from r4l.kept import client
@@ -299,6 +301,28 @@ def test_a_machine_that_is_gone_is_told_of_by_a_command_that_means_it(
     assert (plain.value.exit_code, bad.value.exit_code, bad.value.detail) == (2, 123, "it broke")
     with pytest.raises(UsageError, match="no machine is kept"):
         kept.find(None)
+
+
+def test_a_machine_that_ends_meanwhile_does_not_save_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: `r4l stop --all` ended with the first machine that was gone, and left those behind it running."""
+    machines = [kept.Kept(name, 1, "7.3", "x86_64", (), 0.0, "/run", ()) for name in ("one", "two", "three")]
+    stopped: list[str] = []
+
+    def stop_one(machine: kept.Kept) -> client.Stopped:
+        if machine.name == "two":
+            kept.connect(machine)
+        stopped.append(machine.name)
+        return client.Stopped(True)
+
+    monkeypatch.setattr(home, "room", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "running", lambda: machines)
+    monkeypatch.setattr(cli_stop, "stop", stop_one)
+    done = CliRunner().invoke(cli_stop.command, ["--all"])
+    assert (done.exit_code, stopped) == (0, ["one", "three"]), done.output
+    monkeypatch.setattr(kept, "find", lambda _: machines[1])
+    assert isinstance(CliRunner().invoke(cli_stop.command, ["two"]).exception, UsageError)
 
 
 def test_a_fault_of_the_keepers_is_told_to_the_client() -> None:
