@@ -7,7 +7,7 @@ import shutil
 
 from r4l import home
 from r4l.debian import choice
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.kernel.rustavailable import AVAILABLE, rust_available
 from r4l.kernel.tools import tools
@@ -73,7 +73,7 @@ def _tools(kernel: Kernel, versions: dict[str, str]) -> list[Finding]:
 def _mirror() -> Finding:
     try:
         return Finding("Debian mirror", True, choice.mirror())
-    except EnvironmentFault as error:
+    except UsageError as error:
         return Finding("Debian mirror", False, error.cause, error.remedy)
 
 
