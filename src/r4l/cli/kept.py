@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from r4l import kept
 from r4l.cli import session, show
 from r4l.cli.called import called
 from r4l.cli.screen import emit, input_of_command
-from r4l.errors import VerdictError
+from r4l.errors import EnvironmentFault, VerdictError
 from r4l.guest.shell import on_terminal
 from r4l.kept.client import Ended, RemoteGuest
 from r4l.kept.keeper import READY
@@ -30,6 +31,7 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
 
     Raises:
         KeyboardInterrupt: the user interrupted the start; the keeper has ended.
+        EnvironmentFault: the keeper was killed before its machine was ready.
     """
     # The name of one that is told of is free again.
     tell_of_lost()
@@ -51,7 +53,13 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
         keeper.wait()
         raise
     if not ready:
-        return keeper.wait()
+        code = keeper.wait()
+        if code < 0:
+            raise EnvironmentFault(
+                f"the process that starts the machine was ended from outside: {signal.strsignal(-code)}",
+                "run the command again; `dmesg` tells whether this machine had no memory left",
+            )
+        return code
     machine = kept.find(json.loads(ready)["name"])
     if not is_quiet():
         tell(machine)

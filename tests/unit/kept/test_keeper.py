@@ -21,8 +21,9 @@ import pytest
 from click.testing import CliRunner
 
 from r4l import home, kept
+from r4l.cli import kept as cli_kept
 from r4l.cli import stop as cli_stop
-from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.errors import EnvironmentFault, GuestTimeout, R4LError, UsageError
 from r4l.guest.shell import on_terminal
 from r4l.kept import client
 from r4l.kept.frames import DONE, EARLIER, HEADER, INPUT, OUTPUT, FrameSocket
@@ -323,6 +324,17 @@ def test_a_machine_that_ends_meanwhile_does_not_save_the_others(
     assert (done.exit_code, stopped) == (0, ["one", "three"]), done.output
     monkeypatch.setattr(kept, "find", lambda _: machines[1])
     assert isinstance(CliRunner().invoke(cli_stop.command, ["two"]).exception, UsageError)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 121", 121), ("kill -9 $$", None)])
+def test_a_keeper_that_is_killed_at_its_start_is_an_error(
+    script: str, code: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the command ended without a word, with an exit code that is none."""
+    monkeypatch.setattr(cli_kept, "tell_of_lost", lambda: 0)
+    monkeypatch.setattr(cli_kept, "OWN_PYTHON", ("sh", "-c", script))
+    with contextlib.nullcontext() if code else pytest.raises(EnvironmentFault, match="ended from outside: Killed"):
+        assert cli_kept.begin((), 1.0, shell=False) == code
 
 
 def test_a_fault_of_the_keepers_is_told_to_the_client() -> None:
