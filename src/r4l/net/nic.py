@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from r4l.errors import UsageError
@@ -78,6 +79,11 @@ class Nic:
     def needs_network(self) -> bool:
         """True if QEMU needs the host's network for the card."""
         return self.back_end.needs_network(self.options)
+
+    @property
+    def host_devices(self) -> tuple[Path, ...]:
+        """Nodes in the host's /dev that QEMU opens for the card."""
+        return self.back_end.devices(self.options)
 
     @property
     def has_cable(self) -> bool:

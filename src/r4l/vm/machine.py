@@ -182,6 +182,7 @@ def grant(machine: Machine, workdir: Path | None = None, state: Path | None = No
     shares = {place(index): share for index, share in enumerate(machine.shares)}
     devices = [path for path in machine.named_files if path.is_relative_to("/dev")]
     files = [path for path in machine.named_files if path not in devices]
+    own = dict.fromkeys(device for nic in machine.nics for device in nic.host_devices if device not in devices)
     return Grant(
         "vm: QEMU",
         writes=(*([workdir] if workdir else []), *files),
@@ -189,7 +190,7 @@ def grant(machine: Machine, workdir: Path | None = None, state: Path | None = No
         over={there: share.host for there, share in shares.items() if share.writable},
         over_reads={there: share.host for there, share in shares.items() if not share.writable},
         network=any(nic.needs_network for nic in machine.nics),
-        devices=(*([KVM] if machine.accel == "kvm" else []), *devices),
+        devices=(*([KVM] if machine.accel == "kvm" else []), *devices, *own),
         limits=UNLIMITED,
     )
 

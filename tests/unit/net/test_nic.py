@@ -7,6 +7,8 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.net import Nic
+from r4l.net.backends.tap import TUN
+from r4l.vm.cables import ISOLATED, isolated
 
 
 def test_a_card_that_is_cut_off_needs_no_network() -> None:
@@ -14,6 +16,27 @@ def test_a_card_that_is_cut_off_needs_no_network() -> None:
     assert not Nic(options={"restrict": True}).needs_network
     assert Nic(options={"restrict": True, "hostfwd": [{"str": "tcp::0-:22"}]}).needs_network
     assert not any(Nic(backend=other).needs_network for other in ("hub", "socket", "tap", "none"))
+
+
+def test_what_is_the_users_own_is_in_the_hosts_network() -> None:
+    """Regression: QEMU had no network, in which it could find a tap or a socket by its address."""
+    inet = {"type": "inet", "host": "127.0.0.1", "port": "5000"}
+    unix = {"type": "unix", "path": "/run/x"}
+    tap = Nic(backend="tap", options={"ifname": "t0"})
+    assert tap.needs_network
+    assert tap.host_devices == ((TUN,) if TUN.exists() else ())
+    assert not Nic(backend="tap").host_devices
+    assert Nic(backend="socket", options={"type": "stream", "server": True, "addr": inet}).needs_network
+    assert Nic(backend="socket", options={"type": "dgram", "local": inet, "remote": inet}).needs_network
+    assert Nic(backend="socket", options={"type": "stream", "addr": {**unix, "abstract": True}}).needs_network
+    assert not Nic(backend="socket", options={"type": "stream", "addr": unix}).needs_network
+
+
+def test_a_guest_that_is_cut_off_has_nothing_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ISOLATED, "1")
+    stream = {"type": "stream", "addr": {"type": "inet", "host": "127.0.0.1", "port": "5000"}}
+    own = [Nic(), Nic(backend="tap", options={"ifname": "t0"}), Nic(backend="socket", options=stream)]
+    assert not any(nic.needs_network or nic.host_devices for nic in isolated(own))
 
 
 def test_each_place_has_its_own_address() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.net import Nic
+from r4l.net.backends.tap import TUN
 from r4l.vm import Endpoints, Machine, Share, command_line
 from r4l.vm.machine import grant, kernel_line
 
@@ -102,6 +103,14 @@ def test_qemu_sees_of_the_host_what_its_user_named(tmp_path: Path) -> None:
     assert given.over == {Path("/share1"): folder}
     servers = after(command_line(machine, ENDS), "-fsdev")
     assert ["readonly=on" in server for server in servers] == [True, False]
+
+
+def test_qemu_has_the_network_and_the_node_of_a_tap_of_the_users_own() -> None:
+    own = Nic(backend="tap", options={"ifname": "t0"})
+    given = grant(replace(MACHINE, nics=(own, own)))
+    assert given.network
+    assert [device for device in given.devices if device == TUN] == [TUN] * TUN.exists()
+    assert not grant(replace(MACHINE, nics=(Nic(backend="tap"), Nic(backend="hub")))).network
 
 
 def test_extra_arguments_come_last() -> None:

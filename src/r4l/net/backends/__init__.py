@@ -64,6 +64,10 @@ class BackEnd(ABC):
         """True if QEMU needs the host's network for this back end."""
         return False
 
+    def devices(self, options: Options) -> tuple[Path, ...]:
+        """Return the nodes in the host's /dev that QEMU opens."""
+        return ()
+
 
 @cache
 def back_ends() -> dict[str, BackEnd]:

@@ -6,6 +6,7 @@ With options it is the user's own stream or dgram socket, by the key `type`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ class Socket(BackEnd):
         if descriptor is None:
             return {**options}
         return {"type": "dgram", "local": {"type": "fd", "str": str(descriptor)}}
+
+    def isolated(self, options: Options) -> Options:
+        """Return no options, for a wire, in the place of those of a socket in the host's network."""
+        return {} if self.needs_network(options) else options
+
+    def needs_network(self, options: Options) -> bool:
+        """True if one end of a socket of the user's own has an address that a network's namespace holds: of the
+        internet, or an abstract one (unix(7))."""
+        ends = [options.get(name) for name in ("addr", "local", "remote")]
+        return any(isinstance(end, Mapping) and (end.get("type") == "inet" or end.get("abstract")) for end in ends)
 
     def lay(self, capture: Path | None) -> Wire:
         """Make a wire whose other end is this process."""
