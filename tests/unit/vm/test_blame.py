@@ -153,7 +153,9 @@ def test_a_machine_that_waits_for_a_processor_is_starved() -> None:
         machine.floods = ["its console"]
         assert not host_fault(GuestTimeout("it did not end"), machine), "one that floods us keeps itself busy"
         machine.begun -= 1000
-        assert "too busy" in starved(pids[0], machine.begun), "one that lived long is looked at as it is now"
+        # A look is short, and this computer may itself be kept from its processors for most of one.
+        looks = (starved(pids[0], machine.begun) for _ in range(3))
+        assert any("too busy" in said for said in looks), "one that lived long is looked at as it is now"
 
 
 @needs_account
