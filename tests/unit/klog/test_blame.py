@@ -40,7 +40,7 @@ def blamed(kind: str, *names: str, **how: bool) -> str | None:
         ("oops", ["asm_exc_page_fault", "exc_page_fault"], None),
         ("atomic-sleep", ["__schedule_bug", "__schedule", "exit_to_user_mode_loop"], "exit_to_user_mode_loop"),
         ("kmemleak", ["kmem_cache_alloc", "xas_nomem", "widget_probe"], "widget_probe"),
-        ("oops", ["xas_nomem", "widget_probe"], "xas_nomem"),
+        ("oops", ["xas_start", "xas_load", "widget_lookup"], "widget_lookup"),
         ("a-kind-of-tomorrow", ["mod_timer", "widget_open"], "widget_open"),
         ("refcount", ["mod_timer", "widget_open"], "widget_open"),
         ("tx-timeout", ["mod_timer", "widget_open"], "mod_timer"),
@@ -54,6 +54,19 @@ def blamed(kind: str, *names: str, **how: bool) -> str | None:
         ("lockdep", ["lock_acquire", "kernfs_drain", "__kernfs_remove", "device_remove_file", "w_exit"], "w_exit"),
         ("oops", ["__pi_memcpy", "srso_alias_safe_ret", "w_copy"], "w_copy"),
         ("kasan", ["kasan_report", "copy_folio_from_iter_atomic", "generic_perform_write"], "generic_perform_write"),
+        ("kasan", ["kasan_report", "mas_walk", "mas_find", "widget_unmap"], "widget_unmap"),
+        ("kasan", ["kasan_report", "kasan_record_aux_stack", "insert_work", "__queue_work", "w_report"], "w_report"),
+        ("kasan", ["kasan_report", "aead_recvmsg", "sock_recvmsg"], "aead_recvmsg"),
+        ("kasan", ["kasan_report", "aead_setkey", "w_setkey"], "w_setkey"),
+        ("warning", ["__warn", "drop_nlink", "widgetfs_rmdir", "vfs_rmdir"], "widgetfs_rmdir"),
+        ("warning", ["__warn", "mark_buffer_dirty", "widgetfs_get_block"], "widgetfs_get_block"),
+        ("warning", ["__warn", "devres_release_all", "device_release", "kobject_put", "w_remove"], "w_remove"),
+        ("bug", ["__widgetfs_panic", "widgetfs_end"], "widgetfs_end"),
+        ("bug", ["spin_bug", "do_raw_spin_lock", "__task_rq_lock", "wake_up_new_task"], "wake_up_new_task"),
+        ("lockdep", ["lock_acquire", "down_trylock", "__down_trylock_console_sem", "vprintk_emit", "w_tick"], "w_tick"),
+        ("hung-task", ["schedule", "down_read", "do_exit", "do_group_exit", "get_signal", "do_signal"], "do_exit"),
+        ("hung-task", ["schedule", "io_schedule", "fdatawait_one_bdev", "iterate_bdevs"], "iterate_bdevs"),
+        ("atomic-sleep", ["__panic", "__schedule_bug", "__schedule", "widget_irq"], "widget_irq"),
     ],
 )  # fmt: skip
 def test_messengers_are_passed_over(kind: str, names: list[str], symbol: str | None) -> None:
@@ -63,6 +76,9 @@ def test_messengers_are_passed_over(kind: str, names: list[str], symbol: str | N
 def test_a_task_that_does_not_get_on_is_blamed_by_what_it_was_asked_to_do() -> None:
     inner = ["hrtimer_interrupt", "asm_sysvec_apic_timer_interrupt", "_raw_spin_lock", "anywhere", "widget_read"]
     assert blamed("rcu-stall", *inner, "vfs_read", "ksys_read", "do_syscall_64", outer=True) == "widget_read"
+    timer = ["_sched_show_task", "__run_hrtimer", "hrtimer_interrupt", "do_interrupt_handler", "widget_ioctl"]
+    assert blamed("rcu-stall", *timer, "widget_compat_ioctl", "compat_SyS_ioctl", outer=True) == "widget_ioctl"
+    assert blamed("rcu-stall", *timer, "compat_blkdev_ioctl", "compat_SyS_ioctl", outer=True) == "widget_ioctl"
     packet = ["anywhere", "widget_rcv", "__netif_receive_skb_core", "net_rx_action", "handle_softirqs"]
     assert blamed("soft-lockup", *packet, "widget_xmit", "sock_sendmsg", outer=True) == "widget_rcv"
 
