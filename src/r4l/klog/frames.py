@@ -56,7 +56,8 @@ WRAPPED = re.compile(r"\s*\[(\w{1,64})\]\s*$")
 """A module, in a line of its own where a mail program has wrapped the frame."""
 PLACE = re.compile(
     r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
-    rf"|IAOQ\[0\]: |\[ERET *\]: |Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
+    r"|IAOQ\[0\]: |\[ERET *\]: |Krnl PSW : |TPC: |--- (?:interrupt|Exception): [0-9a-f]{3,4} at )"
+    rf"(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
     rf"(?:{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?| \(?{_LINE2}(?:[^)]*{_NAMED.replace('module', 'after')}\s*$)?)"
 )
 """The line that names the faulting instruction, on x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch,
@@ -129,7 +130,9 @@ def frame_of(text: str) -> StackFrame | None:
     """Parse a line of a call trace; None for any other line."""
     match = FRAME.match(text) if "+0x" in text else None
     if match:
-        return frame_from(match, certain=not match["maybe"])
+        # arch/powerpc/kernel/process.c and arch/s390/kernel/dumpstack.c, show_stack
+        doubtful = match["maybe"] or text.rstrip().endswith("(unreliable)") or text.lstrip().startswith("([<")
+        return frame_from(match, certain=not doubtful)
     if " from " in text and (match := ARM_FRAME.match(text)):
         return frame_from(match)
     return None
