@@ -15,7 +15,7 @@ from r4l.klog.frames import StackFrame
 from r4l.klog.records import Record
 from r4l.klog.source import Sources
 
-_IN = re.compile(r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?" + frames.FUNCTION)
+_IN = re.compile(r"(?: in:? | at:? (?:\S{1,256}:\d+ )?|caller is |epc : )(?:\[<[0-9a-f]+>\] )?" + frames.FUNCTION)
 """A function named in a sentence."""
 
 DEATHS = ("machine", "task", "")
