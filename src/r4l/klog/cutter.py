@@ -292,7 +292,7 @@ class SplatCutter:
             current.tentative = doubtful and current.records[0].text.strip() != kinds.CUT_HERE
         elif current.tentative and (kinds.TORN_CERTAIN if current.torn else kinds.EVIDENCE).match(text):
             current.tentative = False
-        if not current.traced and kinds.SECTION_BEGIN.match(text):
+        if not current.traced and kinds.opens_trace(text):
             current.traced = True
         closing_rule = text.startswith("===") and kinds.RULE.match(text) and len(current.records) > 3
         trace_end = text == kinds.TRACE_END and current.kind not in kinds.SECTIONED

@@ -37,7 +37,8 @@ FRAME = re.compile(
 rewrites it."""
 _LINE2 = _LINE.replace("file", "file2").replace("line", "line2")
 ARM_FRAME = re.compile(
-    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]{1,255}(?:\+\S+)?(?: \[\w+\])?\)? from (?:\[<[0-9a-f]+>\] )?"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<callee>[\w.$]{1,255})(?:\+\S+)?(?: \[(?P<home>\w+)\])?\)?"
+    r" from (?:\[<[0-9a-f]+>\] )?"
     rf"\(?{_SYMBOL}{_OFFSET}{_MODULE}(?: {_LINE}.*)?\)?(?: \({_LINE2}.*)?\s*$"
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
@@ -185,13 +186,18 @@ def sections(records: Iterable[Record]) -> list[Section]:
         frame = frame_of(text)
         if frame is None and " from" in text and ARM_WRAPPED.match(text):
             continue
-        if begins := kinds.SECTION_BEGIN.match(text.lstrip()) is not None or (frame and not inside):
+        if begins := kinds.opens_trace(text) or (frame and not inside):
             inside = Section(above, not frame, place)
             found.append(inside)
-            place = None
+            # A trace that is not announced may be that of another task, which printed in between.
+            place = None if inside.called else place
         if frame or (inside and (frame := place_of(text) or inlined_of(text))):
             assert inside is not None, "a frame opens a section"
+            if not (inside.frames or inside.before) and (innermost := _callee_of(text)):
+                inside.frames.append(innermost)
             inside.frames.append(frame)
+            if not inside.called:
+                place = place or place_of(text)
         elif begins:
             continue
         elif kinds.SECTION_END.match(text) or ((not inside or not inside.called) and (text.strip() or inside)):
@@ -201,6 +207,12 @@ def sections(records: Iterable[Record]) -> list[Section]:
     if place and not any(section.frames for section in found):
         found.append(Section(above, False, place))
     return [section for section in found if section.frames or section.before]
+
+
+def _callee_of(text: str) -> StackFrame | None:
+    """Parse the function that another one calls in a line of a trace on arm; None for any other line."""
+    match = ARM_FRAME.match(text) if " from " in text else None
+    return StackFrame(demangle_text(match["callee"]), 0, 0, match["home"], True, match["callee"]) if match else None
 
 
 def _of_module(frame: StackFrame, module: str) -> StackFrame:

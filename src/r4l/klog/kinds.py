@@ -135,6 +135,7 @@ LOCKS_WARN = "DEBUG_LOCKS_WARN_ON("
 """Begin of a message of a WARN() (include/linux/debug_locks.h)."""
 END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 TRACE_END = "</TASK>"
+_GLUED = ("Call Trace:", "Call trace:")
 RULE = re.compile(r"={20,}$")
 
 
@@ -156,6 +157,12 @@ def classify(text: str) -> str | None:
     """Return the kind of complaint that a line begins, or None."""
     found = headline(text)
     return found.kind if found else None
+
+
+def opens_trace(text: str) -> bool:
+    """True if a call trace begins after a line, also where the words for that stand at the end of another message's
+    line, which had no end of its own."""
+    return SECTION_BEGIN.match(text.lstrip()) is not None or text.endswith(_GLUED)
 
 
 def death(text: str) -> str:

@@ -165,7 +165,7 @@ class Splat(VerdictError):
     def _named(self) -> StackFrame | None:
         """Return the first function named in the sentences before any trace, messengers excluded."""
         for text in self.lines:
-            if kinds.SECTION_BEGIN.match(text.lstrip()):
+            if kinds.opens_trace(text):
                 break
             match = _IN.search(text)
             if match is None:
