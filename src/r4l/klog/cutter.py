@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from r4l.klog import frames, kinds
+from r4l.klog import blame, frames, kinds
 from r4l.klog.records import Record
 from r4l.klog.splat import Splat
 
@@ -36,6 +36,8 @@ FRESH = 5
 """Lines at the begin of a log, the first of the kernel's among which can be the middle of a report."""
 MAX_OPEN = 16
 """Splats that can be open at once, one per task or CPU."""
+BROKEN_INTO = "\0"
+"""Key of a splat in whose trace another one has begun, in a log that does not name the callers; no caller's name."""
 
 
 @dataclass
@@ -141,10 +143,20 @@ class SplatCutter:
         if record.kernel is None and self._said and self._open and self._is_strange(record.text):
             return []
         key = self._stream(record)
+        key = record.caller if key == BROKEN_INTO else key
         done: list[Splat] = []
         current = self._open.get(key)
+        if before := self._open.get(BROKEN_INTO):
+            if current and _resumes(before, record):
+                self._add(before, record)
+                return []
+            if current is None or _belongs(record.text) or kinds.headline(record.text):
+                done = self._close(BROKEN_INTO)
         if current and not self._continues(current, record):
-            done = self._close(key)
+            if _is_broken_into(current, record):
+                self._open[BROKEN_INTO] = self._open.pop(key)
+            else:
+                done += self._close(key)
             current = None
         if current is None:
             begins = self._begins(record)
@@ -333,6 +345,33 @@ def _between(before: Record, after: Record) -> float | None:
     if before.clock is not None and after.clock is not None:
         return after.clock - before.clock
     return None
+
+
+def _is_broken_into(current: _Open, record: Record) -> bool:
+    """True if a headline stands in the trace of an open splat, which may go on: another CPU prints in between."""
+    if record.caller is not None or current.ended or not current.traced or current.kind in kinds.PREFIX:
+        return False
+    if frames.frame_of(current.records[-1].text) is None or not _is_soon(current, record):
+        return False
+    found = kinds.headline(record.text)
+    return found is not None and found.kind not in kinds.BARE
+
+
+def _resumes(before: _Open, record: Record) -> bool:
+    """True if a line goes on with a splat whose trace a headline has broken into, until the other splat has lines of
+    its own."""
+    if record.caller is not None or before.left_out > MOST_LINES or not _is_soon(before, record):
+        return False
+    if frame := frames.frame_of(record.text):
+        return not before.ended and not blame.only_reports(frame.symbol)
+    text = record.text.strip()
+    return text == kinds.TRACE_END or bool(kinds.END.match(text)) or (before.dying and kinds.death(text) == "machine")
+
+
+def _is_soon(current: _Open, record: Record) -> bool:
+    """True if a line may come from the task that printed the last one of an open splat."""
+    passed = _between(current.records[-1], record)
+    return passed is None or abs(passed) <= GAP
 
 
 def _is_middle(text: str) -> bool:

@@ -77,6 +77,42 @@ def test_lines_of_others_between_a_message_and_the_bug_that_it_leads_to(others: 
     assert (splat.splat_kind, symbols([splat]), splat.killed) == ("list-corruption", ["widget_close"], "task")
 
 
+HANG = """\
+INFO: task prog:123 blocked for more than 120 seconds.
+      Not tainted 4.4.96 #180
+Call Trace:
+ [<ffffffff829f5a8c>] schedule+0x9c/0x1b0
+ [<ffffffff829f6315>] schedule_preempt_disabled+0x15/0x20
+ [<ffffffff829fb0c0>] mutex_lock_nested+0x3b0/0x1130
+ [<ffffffff8223552c>] widget_open+0xcc/0x220
+ [<ffffffff8223552d>] chrdev_open+0xcc/0x220""".splitlines()
+DEVICE = ["unregister_netdevice: waiting for lo to become free. Usage count = 6"]
+MEMORY = ["other invoked oom-killer: gfp_mask=0x6202c2(GFP_HIGHUSER), order=0, oom_score_adj=1000", "other cpuset=/"]
+
+
+@pytest.mark.parametrize("other", [DEVICE, MEMORY])
+@pytest.mark.parametrize("at", range(4, 8))
+def test_a_complaint_in_the_middle_of_anothers_trace(other: list[str], at: int) -> None:
+    texts = [*HANG[:at], *other, *HANG[at:], *CHATTER]
+    found = read(*(f"[  120.{number:06}] {text}" for number, text in enumerate(texts)))
+    first, second = sorted(found, key=lambda splat: splat.first)
+    assert (first.lines, symbols([first])) == (HANG, ["widget_open"])
+    assert (second.headline, symbols([second])) == (other[0], [None])
+
+
+def test_the_end_of_a_trace_behind_the_complaint_in_its_middle() -> None:
+    texts = [*OOPS[:-3], *DEVICE, *OOPS[-3:], *CHATTER]
+    found = read(*(f"[  120.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert [splat.lines for splat in sorted(found, key=lambda splat: splat.first)] == [OOPS, DEVICE]
+
+
+def test_a_complaint_with_its_own_trace_in_the_middle_of_anothers() -> None:
+    texts = [*HANG[:4], *OOPS[:1], *HANG[4:6], *OOPS[1:]]
+    first, second = read(*(f"[  120.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert first.lines == HANG[:6]
+    assert (second.lines, symbols([second])) == (OOPS, ["widget_read"])
+
+
 def test_lines_of_others_within_a_leak() -> None:
     texts = [
         "unreferenced object 0xffff888012e4a000 (size 1024):",
