@@ -186,7 +186,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
         frame = frame_of(text)
         if frame is None and " from" in text and ARM_WRAPPED.match(text):
             continue
-        if begins := kinds.opens_trace(text) or (frame and not inside):
+        if begins := inside is None if frame else kinds.opens_trace(text):
             inside = Section(above, not frame, place)
             found.append(inside)
             # A trace that is not announced may be that of another task, which printed in between.

@@ -67,6 +67,16 @@ def blamed(kind: str, *names: str, **how: bool) -> str | None:
         ("hung-task", ["schedule", "down_read", "do_exit", "do_group_exit", "get_signal", "do_signal"], "do_exit"),
         ("hung-task", ["schedule", "io_schedule", "fdatawait_one_bdev", "iterate_bdevs"], "iterate_bdevs"),
         ("atomic-sleep", ["__panic", "__schedule_bug", "__schedule", "widget_irq"], "widget_irq"),
+        ("kasan", ["kasan_report", "string", "vsnprintf", "seq_vprintf", "seq_printf", "w_show"], "w_show"),
+        ("kmsan", ["__msan_warning", "nla_strcmp", "w_newlink"], "w_newlink"),
+        ("kmsan", ["kmsan_internal_check_memory", "__copy_msghdr_from_user", "w_recvmsg"], "w_recvmsg"),
+        ("kasan", ["kasan_report", "lockref_get_not_dead", "w_lookup"], "w_lookup"),
+        ("lockdep", ["lock_acquire", "console_trylock_spinning", "vprintk_emit", "__dynamic_dev_dbg", "w"], "w"),
+        ("oops", ["finish_task_switch", "__schedule", "schedule", "widget_read"], "widget_read"),
+        ("kmemleak", ["pcpu_alloc_noprof", "__alloc_percpu_gfp", "w_init"], "w_init"),
+        ("lockdep", ["lock_acquire", "_raw_spin_lock", "w_ipi", "do_handle_IPI", "ipi_handler", "w_read"], "w_ipi"),
+        ("warning", ["__warn", "do_handle_IPI", "ipi_handler", "handle_riscv_irq"], None),
+        ("warning", ["__warn", "drm_dev_printk", "ftrace_graph_caller", "return_to_handler", "w_open"], "w_open"),
     ],
 )  # fmt: skip
 def test_messengers_are_passed_over(kind: str, names: list[str], symbol: str | None) -> None:
@@ -79,6 +89,12 @@ def test_a_task_that_does_not_get_on_is_blamed_by_what_it_was_asked_to_do() -> N
     timer = ["_sched_show_task", "__run_hrtimer", "hrtimer_interrupt", "do_interrupt_handler", "widget_ioctl"]
     assert blamed("rcu-stall", *timer, "widget_compat_ioctl", "compat_SyS_ioctl", outer=True) == "widget_ioctl"
     assert blamed("rcu-stall", *timer, "compat_blkdev_ioctl", "compat_SyS_ioctl", outer=True) == "widget_ioctl"
+    mount = ["anywhere", "widgetfs_fill_super", "get_tree_bdev", "vfs_get_tree", "do_new_mount", "__x64_sys_mount"]
+    assert blamed("soft-lockup", *mount, outer=True) == "widgetfs_fill_super"
+    put = ["anywhere", "widgetfs_put_super", "generic_shutdown_super", "deactivate_super", "cleanup_mnt"]
+    assert blamed("rcu-stall", *put, "task_work_run", outer=True) == "widgetfs_put_super"
+    fault = ["do_page_mkwrite", "__handle_mm_fault", "exc_page_fault", "copyout", "widgetfs_read_iter", "vfs_read"]
+    assert blamed("rcu-stall", *fault, "ksys_read", outer=True) == "widgetfs_read_iter"
     packet = ["anywhere", "widget_rcv", "__netif_receive_skb_core", "net_rx_action", "handle_softirqs"]
     assert blamed("soft-lockup", *packet, "widget_xmit", "sock_sendmsg", outer=True) == "widget_rcv"
 
