@@ -150,10 +150,10 @@ class SplatCutter:
             if current and _resumes(before, record):
                 self._add(before, record)
                 return []
-            if current is None or _belongs(record.text) or kinds.headline(record.text):
+            if current is None or (current.kind and (_belongs(record.text) or kinds.headline(record.text))):
                 done = self._close(BROKEN_INTO)
         if current and not self._continues(current, record):
-            if _is_broken_into(current, record):
+            if BROKEN_INTO not in self._open and _is_broken_into(current, record):
                 self._open[BROKEN_INTO] = self._open.pop(key)
             else:
                 done += self._close(key)
@@ -348,13 +348,14 @@ def _between(before: Record, after: Record) -> float | None:
 
 
 def _is_broken_into(current: _Open, record: Record) -> bool:
-    """True if a headline stands in the trace of an open splat, which may go on: another CPU prints in between."""
+    """True if a headline, or the mark before one, stands in the trace of an open splat, which may go on: another CPU
+    prints in between."""
     if record.caller is not None or current.ended or not current.traced or current.kind in kinds.PREFIX:
         return False
     if frames.frame_of(current.records[-1].text) is None or not _is_soon(current, record):
         return False
     found = kinds.headline(record.text)
-    return found is not None and found.kind not in kinds.BARE
+    return record.text.strip() == kinds.CUT_HERE or (found is not None and found.kind not in kinds.BARE)
 
 
 def _resumes(before: _Open, record: Record) -> bool:

@@ -107,10 +107,11 @@ def test_the_end_of_a_trace_behind_the_complaint_in_its_middle() -> None:
 
 
 def test_a_complaint_with_its_own_trace_in_the_middle_of_anothers() -> None:
-    texts = [*HANG[:4], *OOPS[:1], *HANG[4:6], *OOPS[1:]]
-    first, second = read(*(f"[  120.{number:06}] {text}" for number, text in enumerate(texts)))
-    assert first.lines == HANG[:6]
-    assert (second.lines, symbols([second])) == (OOPS, ["widget_read"])
+    for other, symbol in ((OOPS, "widget_read"), (WARNING, "widget_open")):
+        texts = [*HANG[:4], *other[:1], *HANG[4:6], *other[1:]]
+        first, second = read(*(f"[  120.{number:06}] {text}" for number, text in enumerate(texts)))
+        assert first.lines == HANG[:6]
+        assert (second.lines, symbols([second])) == (other, [symbol])
 
 
 def test_lines_of_others_within_a_leak() -> None:
