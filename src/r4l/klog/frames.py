@@ -19,6 +19,8 @@ from r4l.klog.records import Record
 _ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?|\[<(?:0|\(_{0,4}ptrval_{0,4}\))>\] ?){1,2}"
 _SYMBOL = r"(?P<symbol><[\w.$<>:,&*;()\[\]{}# ]{1,400}>::[\w.$<>:{}#]{1,200}|[A-Za-z_.$<][\w.$<>:{}#]{0,1023})"
 """A name as the kernel prints it, or demangled, with blanks in `<A as B>::f`."""
+_STACK = r"(?:<{1,2}[#A-Z_]{3,20}>{1,2}\s+)?"
+"""The stack that the trace goes on with, before the first frame there (arch/x86/kernel/dumpstack_64.c up to 4.8)."""
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
 _LINE = (
@@ -29,7 +31,7 @@ _LINE = (
 FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
 """`name+0x12/0x34 [module]`, as named groups."""
 FRAME = re.compile(
-    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*|\[[0-9a-f]{{8}} : )?(?P<maybe>\? )?\(?{_SYMBOL}{_OFFSET}\)?"
+    rf"(?:kmemleak: )?\s*{_STACK}(?:\(?{_ADDRESS}\s*|\[[0-9a-f]{{8}} : )?(?P<maybe>\? )?\(?{_SYMBOL}{_OFFSET}\)?"
     rf"{_MODULE}(?: \])?"
     rf"(?: +(?:\(?{_LINE}[^)]*\){{0,2}}|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
