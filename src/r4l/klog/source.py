@@ -133,10 +133,14 @@ class Sources:
             }
             addresses = {frame: address for frame, address in found.items() if address is not None}
             if not addresses:
+                if not starts:
+                    self.notes[ko] = "could not be linked by ld.lld, so its frames have no lines"
                 return {}
             text = self._run([*SYMBOLIZE, f"--obj={linked}", *map(hex, addresses.values())], ko.parent, linked.parent)
         blocks = _blocks(text)
-        if not any(blocks.values()):
+        if not blocks:
+            self.notes[ko] = "could not be read by llvm-symbolizer, so its frames have no lines"
+        elif not any(blocks.values()):
             self.notes[ko] = "has no debug information, so its frames have no lines"
         own = {
             frame: next((place for place in blocks.get(address, ()) if not self._is_foreign(place[0])), None)

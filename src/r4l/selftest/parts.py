@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +23,6 @@ Selection = Literal["all", "sample", "rest"]
 Need = tuple[str, str]
 """A kernel's name and the guest's architecture."""
 
-COUNTS: Mapping[str, Callable[[], int]] = {
-    "cores": lambda: os.cpu_count() or 1,
-    "cores+1": lambda: (os.cpu_count() or 1) + 1,
-}
-"""Names for numbers of workers."""
 
 SHAPE = {
     "about": str,
@@ -77,7 +72,7 @@ class Part:
         if self.modules:
             return [[PYTHON, "-m", *words] for words in self.modules]
         argv = [PYTHON, "-m", "pytest", *self.pytest]
-        count = COUNTS[self.workers]() if isinstance(self.workers, str) else self.workers
+        count = os.cpu_count() or 1 if self.workers == "cores" else int(self.workers)
         if count > 1:
             # Neighbouring tests share fixtures: each worker gets a range of them, and an idle one steals from others.
             argv += ["-n", str(count), "--dist", "loadfile" if self.together == "files" else "worksteal"]

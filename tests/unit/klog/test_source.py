@@ -188,3 +188,15 @@ def test_no_line_of_another_file_of_this_machine_is_shown(ko: Path, name: str) -
     symbolizer = Symbolizer(f"{ko.parent}/{name}:2:5")
     (found,) = sources(symbolizer, ko).locate([(frame(), True)]).values()
     assert (found.source, found.line) == ("", 2)
+
+
+def test_a_program_that_fails_is_named(ko: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a complaint without lines gave no reason."""
+    made = sources(Symbolizer(), ko)
+    monkeypatch.setattr(Symbolizer, "__call__", lambda *_: "")
+    made.locate([(frame(), True)])
+    assert "could not be read by llvm-symbolizer" in made.notes[ko]
+    monkeypatch.setattr(functions, "starts", lambda linked: {})
+    made = sources(Symbolizer(), ko)
+    made.locate([(frame(), True)])
+    assert "could not be linked by ld.lld" in made.notes[ko]

@@ -88,7 +88,6 @@ def test_a_command_has_a_worker_for_each_processor() -> None:
     assert argv[-2:] == ["-k", "ping"]
     assert (["-n", str(count), "--dist", "worksteal"] == argv[4:8]) == (count > 1)
     assert "-n" not in part().commands()[0]
-    assert part(workers="cores+1").commands()[0][4:6] == ["-n", str(count + 1)]
 
 
 def test_selections_of_a_part() -> None:

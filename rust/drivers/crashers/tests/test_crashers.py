@@ -90,7 +90,8 @@ def test_a_broken_rule_is_found_and_its_line_named(
     line = marked(CRASHES[kind].get("line", kind))
     # gcc moves what is unlikely into a part of its own, NAME.cold.
     function = culprit.symbol.removesuffix(".cold")
-    assert (function, culprit.module, culprit.where) == (CRASHES[kind]["function"], "crashers", line)
+    found = (function, culprit.module, culprit.where)
+    assert found == (CRASHES[kind]["function"], "crashers", line), vm.sources.notes
     assert str(first).startswith(f"{line} — the kernel complained")
     assert any(frame and frame.where == marked(kind) for frame in (culprit, first.place, *first.trace))
 
