@@ -14,7 +14,7 @@ from rich.table import Table
 
 from r4l import clean
 from r4l.clean import Entry
-from r4l.cli.json_option import json_option
+from r4l.cli.json_option import fail, json_option
 from r4l.cli.screen import screen
 from r4l.errors import EnvironmentFault
 from r4l.terminal import Console
@@ -70,13 +70,11 @@ def command(everything: bool, kernels: tuple[str, ...], images: tuple[str, ...],
     else:
         _show(done, dry_run)
     stuck = [entry for entry in done if entry.state == "in use" and entry.path in {other.path for other in named}]
-    if stuck and as_json:
-        # An error would be a second document.
-        raise SystemExit(EnvironmentFault.exit_code)
     if stuck:
-        raise EnvironmentFault(
+        error = EnvironmentFault(
             f"{stuck[0].name} is in use: {stuck[0].why}", "end that process, and run the command again"
         )
+        fail(error, as_json=as_json)
 
 
 def _is_doomed(entry: Entry, everything: bool) -> bool:

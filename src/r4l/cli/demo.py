@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from r4l import home, report
 from r4l.camp.demo import Demo, rows_of
-from r4l.cli.json_option import json_option
+from r4l.cli.json_option import fail, json_option
 from r4l.cli.screen import screen
 from r4l.debian import choice
 from r4l.errors import EnvironmentFault, VerdictError
@@ -62,15 +62,13 @@ def command(out: Path | None, as_json: bool) -> None:
     for name in result.files.pcaps:
         click.echo(f"packets: {folder / name}", err=as_json)
     failed = [step for step in result.steps if not step.ok]
-    if failed and as_json:
-        # An error would be a second document.
-        raise SystemExit(VerdictError.exit_code)
     if failed:
-        raise VerdictError(
+        missed = VerdictError(
             f"{len(failed)} of {len(result.steps)} steps failed, first {failed[0].row}: {failed[0].seen}",
             "see the report: it has each step's commands and the kernel's log",
             log=folder / "console.log",
         )
+        fail(missed, as_json=as_json)
 
 
 def _table(result: model.Result) -> None:

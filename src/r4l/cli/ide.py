@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.commands import ProjectCommand
-from r4l.cli.json_option import json_option
+from r4l.cli.json_option import fail, json_option
 from r4l.cli.options import config_option, kernel_option
 from r4l.errors import UsageError, VerdictError
 from r4l.graft import git as graft_git
@@ -88,11 +88,8 @@ def command(
         click.echo(json.dumps(_as_json(files, understood), indent=1))
     else:
         _show(files)
-    if understood and as_json and (understood.names or understood.errors):
-        # An error would be a second document.
-        raise SystemExit(VerdictError.exit_code)
     if understood:
-        _judge(understood)
+        _judge(understood, as_json=as_json)
 
 
 def _rewrite(module: Module, kernel_name: str | None, arch: str) -> None:
@@ -105,19 +102,21 @@ def _rewrite(module: Module, kernel_name: str | None, arch: str) -> None:
                 ide.show(module.folder, kernel, say)
 
 
-def _judge(understood: Understood) -> None:
+def _judge(understood: Understood, *, as_json: bool) -> None:
     """Print the servers' findings about the folder.
 
     Raises:
         VerdictError: the servers miss names, or report errors.
+        SystemExit: likewise, where the findings were printed as JSON.
     """
     complaints = [*map(str, understood.names), *map(str, understood.errors)]
     if complaints:
-        raise VerdictError(
+        error = VerdictError(
             f"rust-analyzer and clangd do not understand all of {len(understood.files)} files",
             "correct the listed lines; if the folder builds nevertheless, run `r4l ide` again after a build",
             detail="\n".join(complaints),
         )
+        fail(error, as_json=as_json)
     console = Console(stderr=True, highlight=False)
     console.print(f"[green]✓[/] rust-analyzer and clangd find every name in {len(understood.files)} files")
     if understood.limits:

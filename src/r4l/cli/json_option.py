@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
+
+from r4l.errors import R4LError
 
 F = TypeVar("F", bound=Callable[..., Any])
 ASKED = "json"
@@ -16,6 +18,16 @@ ASKED = "json"
 def json_option(text: str) -> Callable[[F], F]:
     """Return the option `--json`, given to the command as `as_json`, and noted for the code that shows errors."""
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=_note, help=text)
+
+
+def fail(error: R4LError, *, as_json: bool) -> NoReturn:
+    """End a command that has printed its result, with an error's exit code.
+
+    Args:
+        error: raised, so that its text is shown, unless the result was a document of JSON: it would be a second one.
+        as_json: True if the result was.
+    """
+    raise SystemExit(error.exit_code) if as_json else error
 
 
 def asks_for_json(context: click.Context, arguments: Sequence[str]) -> bool:
